@@ -1,0 +1,68 @@
+//! What the agent sees and how it is, gathered from every sensor for the heartbeat.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use khien_core::{
+    Untrusted,
+    asset::{Coverage, Health, Sensor},
+    event::ScanOutcome,
+};
+
+/// Counters and coverage that sensors write and the heartbeat reads.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    coverage: Mutex<BTreeMap<(Sensor, Untrusted), Coverage>>,
+    scans: Mutex<BTreeMap<ScanOutcome, u64>>,
+    packets: AtomicU64,
+    packets_dropped: AtomicU64,
+    pack: AtomicU64,
+    backlog: AtomicU64,
+}
+
+impl Meter {
+    /// States what a sensor sees of a scope; the last statement holds.
+    pub(crate) fn cover(&self, coverage: Coverage) {
+        let key = (coverage.sensor, coverage.scope.clone());
+        self.coverage.lock().unwrap_or_else(PoisonError::into_inner).insert(key, coverage);
+    }
+
+    /// Counts a scan.
+    pub(crate) fn scanned(&self, outcome: ScanOutcome) {
+        *self.scans.lock().unwrap_or_else(PoisonError::into_inner).entry(outcome).or_default() += 1;
+    }
+
+    /// Counts packets: seen, and of those that came how many were dropped.
+    pub(crate) fn packets(&self, seen: u64, dropped: u64) {
+        self.packets.fetch_add(seen, Ordering::Relaxed);
+        self.packets_dropped.fetch_add(dropped, Ordering::Relaxed);
+    }
+
+    /// States which pack is loaded.
+    pub(crate) fn loaded(&self, pack: u64) {
+        self.pack.store(pack, Ordering::Relaxed);
+    }
+
+    /// States how many records wait in the spool.
+    pub(crate) fn waiting(&self, records: u64) {
+        self.backlog.store(records, Ordering::Relaxed);
+    }
+
+    /// Returns the whole state; `memory` is resident bytes of the agent and its workers.
+    pub(crate) fn health(&self, memory: u64) -> Health {
+        Health {
+            coverage: self.coverage.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect(),
+            backlog: self.backlog.load(Ordering::Relaxed),
+            scans: self.scans.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            packets: self.packets.load(Ordering::Relaxed),
+            packets_dropped: self.packets_dropped.load(Ordering::Relaxed),
+            pack: self.pack.load(Ordering::Relaxed),
+            memory,
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! khien
+fn main() {}

@@ -1,0 +1,110 @@
+//! The hosts and what their agents can see.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentId, Timestamp, Untrusted, event::ScanOutcome};
+
+/// What an agent says of its host. Data, never identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// Host name.
+    pub host: Untrusted,
+    /// Operating system and kernel, for people.
+    pub os: Untrusted,
+    /// The agent's version.
+    pub version: String,
+}
+
+/// Which sense of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sensor {
+    /// Watches files.
+    File,
+    /// Watches packets.
+    Network,
+    /// Scans in a sandboxed worker.
+    Scan,
+}
+
+/// How much of a scope a sensor sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// All that this sensor can see.
+    Full,
+    /// Less than that; the reason says why.
+    Reduced,
+    /// Nothing.
+    Blind,
+}
+
+/// What one sensor sees of one scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Which sensor.
+    pub sensor: Sensor,
+    /// A folder or an interface.
+    pub scope: Untrusted,
+    /// The back end at work: `fanotify`, `notify`, `af_packet`, `sandbox`, or `none`.
+    pub backend: String,
+    /// How much it sees.
+    pub sight: Sight,
+    /// Why it sees less, in stable English words for both languages' readers.
+    pub reason: Option<String>,
+}
+
+/// An agent's state as it reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Health {
+    /// What it sees.
+    pub coverage: Vec<Coverage>,
+    /// Records in its spool that the hub has not acknowledged.
+    pub backlog: u64,
+    /// Scans since start, by outcome.
+    pub scans: BTreeMap<ScanOutcome, u64>,
+    /// Packets seen since start.
+    pub packets: u64,
+    /// Packets the kernel or the agent dropped since start.
+    pub packets_dropped: u64,
+    /// Version of the loaded rule pack; 0 is none.
+    pub pack: u64,
+    /// Resident memory in bytes, agent and workers.
+    pub memory: u64,
+}
+
+/// Whether an agent can be heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// It reports.
+    Online,
+    /// It said that it stops.
+    Stopped,
+    /// It stopped reporting without a word.
+    Silent,
+}
+
+/// An agent as the hub knows it. `khien agent list --json` prints this type as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its identity.
+    pub id: AgentId,
+    /// Its host name.
+    pub host: Untrusted,
+    /// Its agency, given by the operator who made its enrolment token.
+    pub agency: String,
+    /// Operating system and kernel.
+    pub os: Untrusted,
+    /// Its version.
+    pub version: String,
+    /// Whether it can be heard.
+    pub presence: Presence,
+    /// When the hub last heard it.
+    pub last_seen: Timestamp,
+    /// Its last health report.
+    #[serde(flatten)]
+    pub health: Health,
+}

@@ -1,0 +1,86 @@
+//! The signed pack of rules: what the team wrote and signed, and every agent runs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    RuleId, Severity, Timestamp,
+    signature::{OperatorKey, Purpose, Signed, SignatureError},
+    text::Words,
+};
+
+/// The largest signed pack, in bytes of JSON.
+pub const MAX_PACK: usize = 16 << 20;
+
+/// A pack of rules and indicators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pack {
+    /// Grows with each release; an agent never goes back.
+    pub version: u64,
+    /// When it was made.
+    pub created: Timestamp,
+    /// What each rule is, for people; YARA rules and indicator lists alike.
+    pub rules: Vec<RuleMeta>,
+    /// YARA source files.
+    pub sources: Vec<Source>,
+    /// Names that must not be asked for.
+    pub domains: Vec<DomainIndicator>,
+}
+
+/// One YARA source file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its file name, for error texts.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What a rule is, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleMeta {
+    /// Its stable name, such as `webshell.php.eval_request`.
+    pub id: RuleId,
+    /// The identifier of the YARA rule; none for an indicator list.
+    pub yara: Option<String>,
+    /// How bad a hit is.
+    pub severity: Severity,
+    /// The ATT&CK technique, such as `T1505.003`.
+    pub technique: Option<String>,
+    /// Whether it may run on reassembled traffic too.
+    pub streams: bool,
+    /// A short name.
+    pub title: Words,
+    /// What a hit means.
+    pub explanation: Words,
+    /// What to do next.
+    pub next_step: Words,
+}
+
+/// A name that must not be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainIndicator {
+    /// The name in lower case, without a final dot; names below it count too.
+    pub domain: String,
+    /// The list to which it belongs: the id of a [`RuleMeta`].
+    pub rule: RuleId,
+}
+
+impl Pack {
+    /// Returns what is known of a rule.
+    #[must_use]
+    pub fn rule(&self, id: &RuleId) -> Option<&RuleMeta> {
+        self.rules.iter().find(|r| r.id == *id)
+    }
+}
+
+/// Reads a pack after a trusted operator's signature held.
+///
+/// # Errors
+/// [`SignatureError`].
+pub fn open(signed: &Signed, trusted: &[OperatorKey]) -> Result<Pack, SignatureError> {
+    let (body, _signers) = signed.verify(Purpose::Pack, trusted)?;
+    if body.len() > MAX_PACK {
+        return Err(SignatureError::Unreadable("pack is larger than 16 MiB".to_owned()));
+    }
+    serde_json::from_str(body).map_err(|e| SignatureError::Unreadable(e.to_string()))
+}

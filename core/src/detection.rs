@@ -1,0 +1,99 @@
+//! One finding of one agent, and the key by which equal findings become one alert.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentId, RuleId, Sha256, Timestamp, Untrusted,
+    event::{Excerpt, FileFacts, FlowFacts, Process},
+};
+
+/// What an agent found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detection {
+    /// The rule, indicator list or built-in detector that matched.
+    pub rule: RuleId,
+    /// When, by the agent's clock.
+    pub at: Timestamp,
+    /// The version of the rule pack that was loaded.
+    pub pack: u64,
+    /// Where it was found.
+    pub subject: Subject,
+}
+
+/// Where something was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Subject {
+    /// In a file.
+    File(FileSubject),
+    /// In traffic.
+    Flow(FlowSubject),
+    /// In the conduct or the health of an agent itself.
+    Agent(AgentSubject),
+}
+
+/// A file in which something was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSubject {
+    /// Its absolute path.
+    pub path: Untrusted,
+    /// The SHA-256 of the bytes that were scanned.
+    pub sha256: Sha256,
+    /// Its inode.
+    pub file: FileFacts,
+    /// Who wrote it, where the kernel told.
+    pub process: Option<Process>,
+    /// The bytes around the matches.
+    pub excerpts: Vec<Excerpt>,
+}
+
+/// A flow in which something was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowSubject {
+    /// The flow.
+    pub flow: FlowFacts,
+    /// The bytes around the matches.
+    pub excerpts: Vec<Excerpt>,
+}
+
+/// Something about an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSubject {
+    /// What was seen, for a person to read, in stable English words.
+    pub what: Untrusted,
+}
+
+/// Returns the key by which detections of one thing are counted as one alert: same rule, same agent, same file; or
+/// same rule, same agent, same two hosts, service and name. Ephemeral client ports do not make a new alert.
+#[must_use]
+pub fn merge_key(agent: AgentId, rule: &RuleId, subject: &Subject) -> Sha256 {
+    let what = match subject {
+        Subject::File(f) => format!("file\0{}", f.path),
+        Subject::Flow(f) => {
+            let FlowFacts { client, server, transport, name, url, .. } = &f.flow;
+            format!("flow\0{transport:?}\0{}\0{server}\0{name:?}\0{url:?}", client.ip())
+        }
+        Subject::Agent(a) => format!("agent\0{}", a.what),
+    };
+    Sha256::of(format!("{agent}\0{rule}\0{what}").as_bytes())
+}
+
+/// The built-in detectors of agent and hub. Rules of packs never begin with `khien.`.
+pub mod builtin {
+    /// An agent stopped reporting.
+    pub const AGENT_SILENT: &str = "khien.agent.silent";
+    /// An agent refused an order.
+    pub const ORDER_REFUSED: &str = "khien.order.refused";
+    /// An agent refused a rule pack.
+    pub const PACK_REFUSED: &str = "khien.pack.refused";
+    /// A sensor lost events for a while.
+    pub const SENSOR_BLIND: &str = "khien.sensor.blind";
+    /// A file could not be scanned.
+    pub const SCAN_FAILED: &str = "khien.scan.failed";
+    /// An event came twice with different content.
+    pub const EVENT_FORK: &str = "khien.event.fork";
+    /// Every built-in detector.
+    pub const ALL: [&str; 6] = [
+        AGENT_SILENT, ORDER_REFUSED, PACK_REFUSED, SENSOR_BLIND, SCAN_FAILED, EVENT_FORK,
+    ];
+}

@@ -1,0 +1,172 @@
+//! What the sensors saw: files that changed, flows on the wire, and what scanning them gave.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Timestamp, Untrusted};
+
+/// Bytes kept before, in and after a match; more is never sent.
+pub const EXCERPT_SIDE: usize = 64;
+/// Bytes of the match itself that are kept.
+pub const EXCERPT_MATCH: usize = 128;
+/// Excerpts kept of one detection.
+pub const MAX_EXCERPTS: usize = 4;
+
+/// One change of a file as a watch back end reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEvent {
+    /// The file's absolute path.
+    pub path: Untrusted,
+    /// When the event was read, by the agent's clock.
+    pub at: Timestamp,
+    /// Who did it, where the kernel tells.
+    pub process: Option<Process>,
+}
+
+/// A process, as captured when the event was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its process id.
+    pub pid: u32,
+    /// The path of its program, if it was still there to ask.
+    pub exe: Option<Untrusted>,
+    /// Its command line, arguments separated by spaces, cut at 512 bytes.
+    pub command: Option<Untrusted>,
+    /// Its real user id.
+    pub uid: Option<u32>,
+    /// The name of that user.
+    pub user: Option<Untrusted>,
+    /// The id of its parent.
+    pub parent: Option<u32>,
+}
+
+/// What is known of a file's inode when it was scanned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFacts {
+    /// Size in bytes.
+    pub size: u64,
+    /// Permission bits and type, as in `st_mode`.
+    pub mode: u32,
+    /// Owner's user id.
+    pub uid: u32,
+    /// Owner's group id.
+    pub gid: u32,
+    /// Owner's user name, if the host knows one.
+    pub owner: Option<Untrusted>,
+    /// Last change of the content.
+    pub modified: Timestamp,
+}
+
+/// Bytes around a match, as they were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// Where the match begins, in bytes from the start of the file or of the reassembled stream.
+    pub offset: u64,
+    /// Up to [`EXCERPT_SIDE`] bytes before.
+    pub before: Untrusted,
+    /// Up to [`EXCERPT_MATCH`] bytes of the match.
+    pub matched: Untrusted,
+    /// Up to [`EXCERPT_SIDE`] bytes after.
+    pub after: Untrusted,
+}
+
+/// How a scan ended. Only [`Clean`](Self::Clean) means clean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScanOutcome {
+    /// A rule matched.
+    Matched,
+    /// Every byte was scanned and no rule matched.
+    Clean,
+    /// The time limit ran out.
+    Timeout,
+    /// Larger than the size limit.
+    TooLarge,
+    /// Could not be opened or read, or changed its kind.
+    Unreadable,
+    /// A limit inside the scan was met.
+    LimitExceeded,
+    /// The worker died on it.
+    Crashed,
+    /// The policy said not to look.
+    SkippedByPolicy,
+}
+
+impl ScanOutcome {
+    /// Returns the stable word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::Clean => "clean",
+            Self::Timeout => "timeout",
+            Self::TooLarge => "too_large",
+            Self::Unreadable => "unreadable",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::Crashed => "crashed",
+            Self::SkippedByPolicy => "skipped_by_policy",
+        }
+    }
+
+    /// Tells whether the file was neither matched nor scanned to its end.
+    #[must_use]
+    pub fn is_trouble(self) -> bool {
+        !matches!(self, Self::Matched | Self::Clean | Self::SkippedByPolicy)
+    }
+}
+
+/// A transport protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// Which way the bytes went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From the side that opened the conversation.
+    ToServer,
+    /// From the side that answered.
+    ToClient,
+}
+
+/// What the flow carried where the match was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Application {
+    /// An HTTP/1 message.
+    Http,
+    /// A DNS message.
+    Dns,
+    /// A TLS handshake.
+    Tls,
+    /// A TCP stream that was not recognised.
+    Unknown,
+}
+
+/// The five-tuple of a flow and what is known of it. `client` opened the conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowFacts {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Address and port of the side that opened it.
+    pub client: SocketAddr,
+    /// Address and port of the side that answered.
+    pub server: SocketAddr,
+    /// Which way the matching bytes went.
+    pub direction: Direction,
+    /// The network interface on which it was seen.
+    pub interface: Untrusted,
+    /// What it carried.
+    pub application: Application,
+    /// The name asked for: DNS query, TLS SNI or HTTP host.
+    pub name: Option<Untrusted>,
+    /// The URL, for HTTP.
+    pub url: Option<Untrusted>,
+}

@@ -1,0 +1,93 @@
+//! The incident: what the team works on, from the first alert to the signed report.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AlertId, IncidentId, Severity, Timestamp, evidence::Evidence, run::RunSummary};
+
+/// An incident. `khien incident show --json` prints this type as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its number in the ledger.
+    pub id: IncidentId,
+    /// What it is about.
+    pub title: String,
+    /// Where it stands.
+    pub status: IncidentStatus,
+    /// The highest severity of its alerts.
+    pub severity: Severity,
+    /// The agencies concerned, by name.
+    pub agencies: Vec<String>,
+    /// T0 of the legal clocks: the first detection of its alerts.
+    pub detected: Timestamp,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// Who opened it.
+    pub opened_by: String,
+    /// Its alerts.
+    pub alerts: Vec<AlertId>,
+    /// All that happened, oldest first.
+    pub timeline: Vec<Entry>,
+    /// Evidence taken for it.
+    pub evidence: Vec<Evidence>,
+    /// Playbook runs.
+    pub runs: Vec<RunSummary>,
+    /// Grows with every change at the hub.
+    pub revision: u64,
+}
+
+/// Where an incident stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentStatus {
+    /// The team works on it.
+    Open,
+    /// Done.
+    Closed,
+}
+
+/// One line of the timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it happened.
+    pub at: Timestamp,
+    /// Who did it: an operator's name, `agent HOST`, or `hub`.
+    pub who: String,
+    /// What kind of thing.
+    pub kind: EntryKind,
+    /// The details, in the words of whoever wrote them: a note's text, an alert's title and path, a step's name.
+    pub text: String,
+}
+
+/// What kind of thing happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A first detection of an alert of this incident.
+    Detected,
+    /// The incident was opened.
+    Opened,
+    /// An alert was added.
+    AlertAdded,
+    /// Somebody wrote a note.
+    Note,
+    /// A playbook run began.
+    RunStarted,
+    /// A person must decide.
+    ApprovalAsked,
+    /// A person decided for it.
+    Approved,
+    /// A person decided against it.
+    Refused,
+    /// A step ended well.
+    StepDone,
+    /// A step failed.
+    StepFailed,
+    /// A run ended.
+    RunEnded,
+    /// A person asked to undo a run.
+    UndoAsked,
+    /// Evidence was stored.
+    EvidenceStored,
+    /// A report was drafted.
+    ReportDrafted,
+}

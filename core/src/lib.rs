@@ -1,0 +1,29 @@
+//! What Khiên talks about: hosts, events, alerts, incidents, orders, and the words for them.
+//!
+//! Pure: nothing here reads a file, opens a socket, asks for the time or rolls dice. Callers pass all of that in.
+
+pub mod alert;
+pub mod api;
+pub mod asset;
+pub mod bundle;
+pub mod detection;
+pub mod event;
+pub mod evidence;
+pub mod id;
+pub mod incident;
+pub mod mandate;
+pub mod order;
+pub mod protocol;
+pub mod run;
+pub mod severity;
+pub mod signature;
+pub mod text;
+pub mod time;
+pub mod triage;
+pub mod untrusted;
+
+pub use id::{AgentId, AlertId, IncidentId, Nonce, OrderId, RuleId, RunId, Sha256, StepId};
+pub use severity::Severity;
+pub use text::Lang;
+pub use time::Timestamp;
+pub use untrusted::Untrusted;

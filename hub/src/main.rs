@@ -1,0 +1,2 @@
+//! khien-hub
+fn main() {}

@@ -1,0 +1,2 @@
+//! khien-pdf
+fn main() {}
