@@ -56,7 +56,13 @@ impl Meter {
     /// Returns the whole state; `memory` is resident bytes of the agent and its workers.
     pub(crate) fn health(&self, memory: u64) -> Health {
         Health {
-            coverage: self.coverage.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect(),
+            coverage: self
+                .coverage
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .values()
+                .cloned()
+                .collect(),
             backlog: self.backlog.load(Ordering::Relaxed),
             scans: self.scans.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             packets: self.packets.load(Ordering::Relaxed),
@@ -65,4 +71,24 @@ impl Meter {
             memory,
         }
     }
+}
+
+/// The most workers whose memory is counted.
+const MAX_WORKERS: usize = 64;
+
+/// Returns the resident bytes of this process and of its children, the scan workers.
+pub(crate) fn memory() -> u64 {
+    let own = resident("/proc/self/statm");
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let pids: Vec<u32> = children
+        .flat_map(|line| line.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<_>>())
+        .collect();
+    own + pids.iter().take(MAX_WORKERS).map(|pid| resident(&format!("/proc/{pid}/statm"))).sum::<u64>()
+}
+
+fn resident(statm: &str) -> u64 {
+    let text = std::fs::read_to_string(statm).unwrap_or_default();
+    let pages = text.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    pages * rustix::param::page_size() as u64
 }

@@ -1,5 +1,65 @@
 //! The agent on an agency server: watches files and traffic, scans, spools, reports, and obeys signed orders.
 
-mod health;
+use std::process::ExitCode;
 
-fn main() {}
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+
+mod args;
+mod capture;
+mod config;
+mod decode;
+mod detect;
+mod enroll;
+mod flow;
+mod health;
+mod orders;
+mod pack;
+mod respond;
+mod scan;
+mod spool;
+mod supervise;
+mod uplink;
+mod watch;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Worker = cli.command {
+        // Before any runtime, log or key: the worker sandboxes itself as one thread that holds nothing.
+        return scan::worker::main();
+    }
+    // All that the agent writes is for itself alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    log_to_stderr(&cli.log);
+    match work(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("khien-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(cli: Cli) -> anyhow::Result<ExitCode> {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        anyhow::bail!("cannot install the TLS provider");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Enroll(options) => enroll::enroll(&options, cli.lang).await,
+            Command::Run(options) => supervise::run(&options, cli.lang).await,
+            Command::Worker => Ok(ExitCode::FAILURE),
+        }
+    });
+    // An order at work on the disk is not waited for: it is taken up again at the next start.
+    runtime.shutdown_background();
+    code
+}
+
+fn log_to_stderr(filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

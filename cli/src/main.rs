@@ -1,2 +1,60 @@
-//! khien
-fn main() {}
+//! `khien`: what responders type and see.
+//!
+//! It speaks to the hub only over the API, signs with the operator's own key, and starts hub and agent beside it for
+//! `khien up`.
+
+mod args;
+mod client;
+mod command;
+mod config;
+mod exit;
+mod keys;
+mod output;
+mod response;
+mod tui;
+mod up;
+
+use std::process::ExitCode;
+
+use args::Typed;
+use exit::{Exit, Stop};
+use khien_core::{Lang, text::command as t};
+
+fn main() -> ExitCode {
+    let typed = match args::parse() {
+        Ok(typed) => typed,
+        Err(e) => return usage(&e),
+    };
+    let lang = typed.global.lang;
+    match run(typed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if exit::is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => stopped(&exit::explain(&e, lang), lang),
+    }
+}
+
+fn run(typed: Typed) -> anyhow::Result<()> {
+    // An error only says that a provider is installed already, which is what is wanted.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(command::run(typed));
+    // A reader of the terminal may still be blocked; it must not keep the program.
+    runtime.shutdown_background();
+    done
+}
+
+/// Prints help, version or what is wrong with the command line, as clap words it.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell if this cannot be printed.
+    error.print().ok();
+    match error.use_stderr() {
+        true => ExitCode::from(Exit::Usage as u8),
+        false => ExitCode::SUCCESS,
+    }
+}
+
+fn stopped(stop: &Stop, lang: Lang) -> ExitCode {
+    output::say(&t::ERROR.with(lang, &[&stop.what]));
+    output::say(&t::NEXT.with(lang, &[&stop.next]));
+    ExitCode::from(stop.exit as u8)
+}

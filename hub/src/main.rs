@@ -1,2 +1,57 @@
-//! khien-hub
-fn main() {}
+//! khien-hub: the collector. It receives what agents found, keeps it, shows it to the team, and relays signed orders.
+//!
+//! Every agent is hostile to the hub, and the hub may be captured: no client text is ever a path or a table, and agents
+//! obey operators' signatures, not the hub.
+
+mod args;
+mod auth;
+mod authority;
+mod bundles;
+mod config;
+mod enrol;
+mod evidence;
+mod fault;
+mod fleet;
+mod hub;
+mod incidents;
+mod ingest;
+mod operators;
+mod orders;
+mod routes;
+mod runs;
+mod server;
+mod stop;
+mod store;
+mod stream;
+mod triage;
+
+use std::{io, process::ExitCode};
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, Command, OperatorCommand};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    // Fails only if a provider is installed already, which is then the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+
+    match carry_out(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            tracing::error!("{e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Init { home } => authority::init(&home),
+        Command::Operator(OperatorCommand::Add { home, name, csr }) => operators::add(&home, &name, &csr),
+        Command::Run { home, listen, until_stdin_closes } => server::run(&home, listen, until_stdin_closes),
+    }
+}

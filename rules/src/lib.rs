@@ -1,1 +1,16 @@
-//! khien-rules
+//! Rules: the packs of YARA rules and indicators, and the small engine that compiles, checks and runs them.
+//!
+//! Nothing here opens a socket or starts a program. Only [`pack::load_dir`] and [`check::directory`] read files, for
+//! the people who write rules; an agent gets its pack signed, in one piece, and gives this crate bytes to scan.
+
+pub mod check;
+pub mod compile;
+pub mod indicator;
+pub mod pack;
+pub mod sample;
+pub mod scan;
+mod source;
+
+pub use compile::{CompileError, Scope};
+pub use pack::base_pack;
+pub use scan::{Engine, Hit, Scanned};

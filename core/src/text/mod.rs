@@ -4,8 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+pub mod agent;
 pub mod alert;
 pub mod command;
+pub mod help;
 pub mod tui;
 
 /// A reader's language.

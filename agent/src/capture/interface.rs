@@ -1,0 +1,79 @@
+//! Which interfaces are looked at when nobody chose: loopback and those of the default routes.
+
+use std::fs;
+
+/// Loopback's name on Linux.
+const LOOPBACK: &str = "lo";
+const ROUTES_V4: &str = "/proc/net/route";
+const ROUTES_V6: &str = "/proc/net/ipv6_route";
+const UP: u32 = 0x0001;
+const REJECT: u32 = 0x0200;
+
+/// Returns loopback and the interfaces of the best default routes of IPv4 and IPv6.
+pub(crate) fn default_interfaces() -> Vec<String> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let mut names = vec![LOOPBACK.to_owned()];
+    for name in [default_v4(&read(ROUTES_V4)), default_v6(&read(ROUTES_V6))].into_iter().flatten() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, numbers in hex but for the metric.
+fn default_v4(table: &str) -> Option<String> {
+    let route = |line: &str| {
+        let f: Vec<_> = line.split_whitespace().collect();
+        let &[name, destination, _, flags, _, _, metric, mask, ..] = f.as_slice() else { return None };
+        let is_default = zero(destination) && zero(mask) && usable(flags);
+        is_default.then(|| Some((metric.parse::<u32>().ok()?, name.to_owned()))).flatten()
+    };
+    table.lines().filter_map(route).min().map(|(_, name)| name)
+}
+
+/// `destination length source length gateway metric refcount use flags name`, all numbers in hex.
+fn default_v6(table: &str) -> Option<String> {
+    let route = |line: &str| {
+        let f: Vec<_> = line.split_whitespace().collect();
+        let &[destination, length, _, _, _, metric, _, _, flags, name] = f.as_slice() else { return None };
+        let is_default = zero(destination) && zero(length) && usable(flags) && name != LOOPBACK;
+        is_default.then(|| Some((u32::from_str_radix(metric, 16).ok()?, name.to_owned()))).flatten()
+    };
+    table.lines().filter_map(route).min().map(|(_, name)| name)
+}
+
+fn zero(hex: &str) -> bool {
+    hex.bytes().all(|b| b == b'0')
+}
+
+fn usable(flags: &str) -> bool {
+    u32::from_str_radix(flags, 16).is_ok_and(|f| f & UP != 0 && f & REJECT == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_default_route_is_chosen() {
+        let v4 = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+                  wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
+                  eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
+                  eth1\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+        let zeros = "0".repeat(32);
+        let v6 = format!(
+            "{zeros} 00 {zeros} 00 fe80000000000000000000000000001 00000400 00000001 00000000 00000003 eth2\n\
+             {zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200 lo\n"
+        );
+
+        assert_eq!(default_v4(v4).as_deref(), Some("eth0"));
+        assert_eq!(default_v6(&v6).as_deref(), Some("eth2"));
+    }
+
+    #[test]
+    fn without_routes_loopback_is_left() {
+        assert_eq!((default_v4(""), default_v6("x y\n")), (None, None));
+        assert_eq!(default_interfaces()[0], "lo");
+    }
+}

@@ -1,0 +1,84 @@
+//! Brings a copy of a file to the hub in pieces, and goes on where it was cut off.
+
+use std::{sync::Arc, time::Duration};
+
+use khien_core::{
+    OrderId,
+    order::{FileTarget, Preserved},
+    protocol::EVIDENCE_CHUNK,
+};
+
+use crate::{
+    respond::{Failure, Leave, Responder, evidence::Staged},
+    uplink::{Hub, Line, Trouble},
+};
+
+/// After this many failures of the hub in a row the order fails; a line that is down does not count.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Copies the file, sends it, and lets go of the copy when the hub has all of it.
+pub(super) async fn preserve(
+    responder: &Responder,
+    line: &mut Line,
+    order: OrderId,
+    file: FileTarget,
+    leave: Leave,
+) -> Result<Preserved, Failure> {
+    if leave == Leave::Look {
+        return Err(Failure("the mandate expired before the file was preserved".to_owned()));
+    }
+    let responder = responder.clone();
+    let staged = tokio::task::spawn_blocking(move || responder.stage(order, &file)).await;
+    let staged = staged.map_err(|_| Failure("the agent failed over it".to_owned()))??;
+    let sent = send(&staged, line, order).await;
+    let preserved = staged.preserved.clone();
+    staged.discard();
+    sent.map(|()| preserved)
+}
+
+async fn send(staged: &Staged, line: &mut Line, order: OrderId) -> Result<(), Failure> {
+    let mut failures = 0;
+    while failures < TRIES {
+        let hub = standing(line).await?;
+        match send_over(staged, &hub, order).await {
+            Ok(()) => return Ok(()),
+            Err(Trouble::Refused { status: 400..=499, error }) => {
+                return Err(Failure(format!("the hub refused the evidence: {error}")));
+            }
+            // The session sees the same and begins anew; until then there is nothing to hurry for.
+            Err(Trouble::Line(error)) => tracing::warn!(%order, error, "evidence waits for the line"),
+            Err(trouble) => {
+                failures += 1;
+                tracing::warn!(%order, %trouble, failures, "evidence is sent again");
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(Failure("the hub did not take the evidence".to_owned()))
+}
+
+async fn standing(line: &mut Line) -> Result<Arc<Hub>, Failure> {
+    let hub = line.wait_for(Option::is_some).await.map_err(|_| Failure("the agent stops".to_owned()))?;
+    hub.clone().ok_or_else(|| Failure("the agent stops".to_owned()))
+}
+
+async fn send_over(staged: &Staged, hub: &Hub, order: OrderId) -> Result<(), Trouble> {
+    let Preserved { sha256, size, .. } = staged.preserved;
+    let mut have = hub.evidence_had(order).await?;
+    // An empty file is one empty piece, so that the hub hears of it.
+    let mut told = have > 0;
+    while have < size || !told {
+        let piece = staged.read(have, EVIDENCE_CHUNK).map_err(|e| Trouble::Unwritable(e.to_string()))?;
+        let next = have + piece.len() as u64;
+        let now = hub.send_evidence(order, (have, size), sha256, piece).await?;
+        if now != next {
+            return Err(Trouble::Unreadable(format!("has {now} bytes of evidence, expected {next}")));
+        }
+        (have, told) = (now, true);
+    }
+    match have == size {
+        true => Ok(()),
+        false => Err(Trouble::Unreadable(format!("has {have} bytes of evidence of {size}"))),
+    }
+}

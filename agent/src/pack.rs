@@ -1,0 +1,157 @@
+//! The rule pack: only what a trusted operator signed, never an older one, and the last good one is kept.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use khien_core::{
+    Sha256, Timestamp,
+    bundle::{self, MAX_PACK, Pack},
+    protocol::Report,
+    signature::{OperatorKey, Signed},
+};
+use khien_rules::indicator::Domains;
+use tokio::sync::{Mutex, watch};
+
+use crate::{config::Home, health::Meter, scan::Pool, spool::Spool};
+
+const FILE: &str = "pack.json";
+
+/// Why a pack is not installed.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Signature(#[from] khien_core::signature::SignatureError),
+    #[error("pack {offered} is not newer than pack {loaded}, which is loaded")]
+    NotNewer { offered: u64, loaded: u64 },
+    #[error("pack {version} cannot be compiled: {reason}")]
+    Compile { version: u64, reason: String },
+}
+
+/// The loaded pack and the way to a newer one.
+#[derive(Debug)]
+pub(crate) struct Packs {
+    home: Home,
+    operators: Vec<OperatorKey>,
+    pool: Arc<Pool>,
+    spool: Spool,
+    meter: Arc<Meter>,
+    version: Arc<AtomicU64>,
+    domains: watch::Sender<Arc<Domains>>,
+    loaded: watch::Sender<bool>,
+    /// One installation at a time; holds the digest of the pack that was refused last.
+    last_refused: Mutex<Option<Sha256>>,
+}
+
+impl Packs {
+    /// Begins without a pack.
+    pub(crate) fn new(
+        home: Home,
+        operators: Vec<OperatorKey>,
+        pool: Arc<Pool>,
+        spool: Spool,
+        meter: Arc<Meter>,
+    ) -> Self {
+        let none = Pack {
+            version: 0,
+            created: Timestamp::UNIX_EPOCH,
+            rules: Vec::new(),
+            sources: Vec::new(),
+            domains: Vec::new(),
+        };
+        Self {
+            home,
+            operators,
+            pool,
+            spool,
+            meter,
+            version: Arc::default(),
+            domains: watch::channel(Arc::new(Domains::new(&none))).0,
+            loaded: watch::channel(false).0,
+            last_refused: Mutex::default(),
+        }
+    }
+
+    /// Returns the version of the loaded pack, 0 for none, wherever it is read.
+    pub(crate) fn version(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.version)
+    }
+
+    /// Returns the listed names of the loaded pack as they change.
+    pub(crate) fn domains(&self) -> watch::Receiver<Arc<Domains>> {
+        self.domains.subscribe()
+    }
+
+    /// Waits until a pack is loaded.
+    pub(crate) async fn ready(&self) {
+        // The sender is `self`, so the channel is open.
+        let _ = self.loaded.subscribe().wait_for(|loaded| *loaded).await;
+    }
+
+    /// Tells whether a version that the hub offers is worth fetching.
+    pub(crate) fn wants(&self, offered: u64) -> bool {
+        offered > self.version.load(Ordering::Relaxed)
+    }
+
+    /// Loads the last good pack from the disk, where its signature is checked again.
+    pub(crate) async fn load_last(&self) {
+        match self.home.read(FILE, MAX_PACK as u64) {
+            Ok(Some(bytes)) => self.install(&bytes, false).await,
+            Ok(None) => tracing::info!("no pack yet"),
+            Err(error) => tracing::error!(%error, "the last good pack cannot be read"),
+        }
+    }
+
+    /// Installs a pack that the hub sent, or reports why not.
+    pub(crate) async fn take(&self, bytes: &[u8]) {
+        self.install(bytes, true).await;
+    }
+
+    async fn install(&self, bytes: &[u8], keep: bool) {
+        let mut last_refused = self.last_refused.lock().await;
+        let digest = Sha256::of(bytes);
+        if *last_refused == Some(digest) {
+            return;
+        }
+        match self.load(bytes).await {
+            Ok(version) => {
+                tracing::info!(version, "pack is loaded");
+                *last_refused = None;
+                if keep && let Err(error) = self.home.write(FILE, bytes) {
+                    tracing::error!(%error, "the pack is loaded but could not be stored");
+                }
+            }
+            Err(refused) => {
+                *last_refused = Some(digest);
+                self.report(&refused).await;
+            }
+        }
+    }
+
+    async fn load(&self, bytes: &[u8]) -> Result<u64, Refused> {
+        let signed: Signed = serde_json::from_slice(bytes)
+            .map_err(|e| khien_core::signature::SignatureError::Unreadable(e.to_string()))?;
+        let pack = Arc::new(bundle::open(&signed, &self.operators)?);
+        let (version, loaded) = (pack.version, self.version.load(Ordering::Relaxed));
+        if version <= loaded {
+            return Err(Refused::NotNewer { offered: version, loaded });
+        }
+        let compiled = self.pool.load(Arc::clone(&pack)).await;
+        compiled.map_err(|reason| Refused::Compile { version, reason })?;
+        self.domains.send_replace(Arc::new(Domains::new(&pack)));
+        self.version.store(version, Ordering::Relaxed);
+        self.meter.loaded(version);
+        self.loaded.send_replace(true);
+        Ok(version)
+    }
+
+    async fn report(&self, refused: &Refused) {
+        tracing::error!(%refused, "a pack is refused, the last good one stays");
+        let now = Timestamp::now();
+        let reason: String = refused.to_string().chars().take(1_000).collect();
+        if let Err(error) = self.spool.append(vec![Report::PackRefused { reason, at: now }], now).await {
+            tracing::error!(%error, "the refusal could not be reported");
+        }
+    }
+}

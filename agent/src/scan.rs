@@ -1,0 +1,283 @@
+//! Scans files and streams in sandboxed worker processes, because a hostile byte may take over what parses it.
+//!
+//! ```text
+//! files::run ── open file ──► Pool ── job ──► slot (a thread) ── open file over a socket ──► worker (a process)
+//! capture ───── bytes ──────►                 kills it at twice the time limit             sandboxed, one pack
+//! ```
+//! A file that could not be scanned to its end has an outcome of its own. It is never clean.
+
+mod desk;
+pub(crate) mod files;
+
+mod open;
+mod probe;
+mod process;
+pub(crate) mod recent;
+mod sandbox;
+mod slot;
+mod wire;
+pub(crate) mod worker;
+
+use std::{
+    fmt,
+    fs::File,
+    io::Write,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use khien_core::{
+    Sha256, Untrusted,
+    asset::{Coverage, Sensor, Sight},
+    bundle::Pack,
+    event::{EXCERPT_MATCH, EXCERPT_SIDE, MAX_EXCERPTS, ScanOutcome},
+};
+use khien_rules::scan::{MAX_HITS, Scanned};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::{
+    slot::{Job, Slot},
+    wire::{ScanReply, ScanRequest, What},
+};
+use crate::health::Meter;
+
+/// Jobs that wait for a worker; who has more waits before handing them in.
+const MAX_WAITING: usize = 64;
+
+/// What one scan may cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How long the rules may run; the worker is killed after twice as long.
+    pub(crate) time: Duration,
+    /// The largest file that is scanned, in bytes.
+    pub(crate) size: u64,
+    /// How many workers.
+    pub(crate) workers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { time: Duration::from_secs(10), size: 64 << 20, workers: processors.min(2) }
+    }
+}
+
+/// How the scan of one file ended.
+#[derive(Debug)]
+pub(crate) struct FileScan {
+    /// The outcome and what was found.
+    pub(crate) scanned: Scanned,
+    /// Of the bytes that were scanned; none if they were not all read.
+    pub(crate) sha256: Option<Sha256>,
+    /// The version of the pack that scanned.
+    pub(crate) pack: u64,
+}
+
+/// The scan workers.
+pub(crate) struct Pool {
+    program: PathBuf,
+    limits: Limits,
+    meter: Arc<Meter>,
+    current: watch::Sender<Option<Arc<Generation>>>,
+    loading: tokio::sync::Mutex<()>,
+}
+
+/// The workers of one pack.
+struct Generation {
+    pack: Arc<Pack>,
+    jobs: mpsc::Sender<Job>,
+    pids: Arc<Pids>,
+}
+
+/// The process ids of the workers of one pack, by slot.
+#[derive(Debug, Default)]
+struct Pids(Mutex<Vec<Option<u32>>>);
+
+impl Pool {
+    /// Makes a pool of this program's own workers. They start with the first [`load`](Self::load); scans wait for it.
+    pub(crate) fn start(meter: Arc<Meter>) -> Self {
+        Self::with_program(PathBuf::from("/proc/self/exe"), Limits::default(), meter)
+    }
+
+    /// Makes a pool of another program's workers, with other limits.
+    pub(crate) fn with_program(program: PathBuf, limits: Limits, meter: Arc<Meter>) -> Self {
+        meter.cover(coverage("none", Sight::Blind, Some("no rule pack is loaded".to_owned())));
+        Self {
+            program,
+            limits,
+            meter,
+            current: watch::Sender::new(None),
+            loading: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Loads a pack in fresh workers, and only when all of them stand lets go of the old ones.
+    ///
+    /// # Errors
+    /// Says why the pack or the workers are not to be had. The last good pack stays.
+    pub(crate) async fn load(&self, pack: Arc<Pack>) -> Result<(), String> {
+        let _one_at_a_time = self.loading.lock().await;
+        let text = serde_json::to_vec(&*pack).map_err(|e| e.to_string())?;
+        let text = Arc::new(memory_file(&text).map_err(|e| format!("pack has no room in memory: {e}"))?);
+        let (jobs, queue) = mpsc::channel(MAX_WAITING);
+        let queue = Arc::new(tokio::sync::Mutex::new(queue));
+        let pids = Arc::new(Pids::default());
+        let mut ready = Vec::new();
+        for number in 0..self.limits.workers.max(1) {
+            let (said, heard) = oneshot::channel();
+            let slot = Slot {
+                number,
+                program: self.program.clone(),
+                pack: Arc::clone(&text),
+                time: self.limits.time,
+                queue: Arc::clone(&queue),
+                pids: Arc::clone(&pids),
+                meter: Arc::clone(&self.meter),
+            };
+            slot.start(said).map_err(|e| format!("no thread for a scan worker: {e}"))?;
+            ready.push(heard);
+        }
+        let mut missing = Vec::new();
+        for heard in ready {
+            missing = heard.await.map_err(|_| "the scan worker's thread ended".to_owned())??;
+        }
+        self.meter.cover(sandbox_coverage(&missing));
+        self.meter.loaded(pack.version);
+        self.current.send_replace(Some(Arc::new(Generation { pack, jobs, pids })));
+        Ok(())
+    }
+
+    /// Scans reassembled traffic with the rules that fit streams.
+    pub(crate) async fn scan_stream(&self, bytes: Vec<u8>) -> Scanned {
+        let scanned = match memory_file(&bytes) {
+            Ok(file) => match tokio::time::timeout(self.limits.time, self.generation()).await {
+                Ok(Some(generation)) => self.scan(&generation, What::Stream, file).await.scanned,
+                Ok(None) | Err(_) => without_hits(ScanOutcome::Timeout),
+            },
+            Err(_) => without_hits(ScanOutcome::Unreadable),
+        };
+        self.meter.scanned(scanned.outcome);
+        scanned
+    }
+
+    /// Scans an opened regular file. Before a pack is loaded it waits for one.
+    pub(crate) async fn scan_file(&self, file: File) -> FileScan {
+        let Some(generation) = self.generation().await else {
+            return FileScan { scanned: without_hits(ScanOutcome::Crashed), sha256: None, pack: 0 };
+        };
+        let reply = self.scan(&generation, What::File, file).await;
+        self.meter.scanned(reply.scanned.outcome);
+        FileScan { scanned: reply.scanned, sha256: reply.sha256, pack: generation.pack.version }
+    }
+
+    /// Returns the process ids of the workers.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.current.borrow().as_ref().map(|g| g.pids.all()).unwrap_or_default()
+    }
+
+    /// Returns the largest file that is scanned, in bytes.
+    pub(crate) fn largest(&self) -> u64 {
+        self.limits.size
+    }
+
+    /// Returns the version of the loaded pack; 0 is none.
+    pub(crate) fn version(&self) -> u64 {
+        self.current.borrow().as_ref().map_or(0, |g| g.pack.version)
+    }
+
+    async fn generation(&self) -> Option<Arc<Generation>> {
+        self.current.subscribe().wait_for(Option::is_some).await.ok()?.clone()
+    }
+
+    async fn scan(&self, generation: &Generation, what: What, file: impl Into<OwnedFd>) -> ScanReply {
+        let millis = u64::try_from(self.limits.time.as_millis()).unwrap_or(u64::MAX);
+        let request = ScanRequest { what, limit: self.limits.size, millis };
+        let (answer, reply) = oneshot::channel();
+        let sent = generation.jobs.send(Job { request, file: file.into(), answer }).await;
+        let reply = match sent {
+            Ok(()) => reply.await.unwrap_or_else(|_| without_answer(ScanOutcome::Crashed)),
+            Err(_) => without_answer(ScanOutcome::Crashed),
+        };
+        believable(reply, &generation.pack)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("limits", &self.limits)
+            .field("pids", &self.pids())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pids {
+    fn set(&self, slot: usize, pid: Option<u32>) {
+        let mut pids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pids.len() <= slot {
+            pids.resize(slot + 1, None);
+        }
+        pids[slot] = pid;
+    }
+
+    fn all(&self) -> Vec<u32> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().copied().collect()
+    }
+}
+
+/// Holds a worker, which a hostile file may have taken over, to what an honest one says.
+fn believable(mut reply: ScanReply, pack: &Pack) -> ScanReply {
+    let hits = &mut reply.scanned.hits;
+    hits.retain(|hit| pack.rule(&hit.rule).is_some());
+    hits.truncate(MAX_HITS);
+    for hit in hits.iter_mut() {
+        hit.excerpts.truncate(MAX_EXCERPTS);
+        for excerpt in &mut hit.excerpts {
+            excerpt.before = Untrusted::cut(excerpt.before.raw(), EXCERPT_SIDE);
+            excerpt.matched = Untrusted::cut(excerpt.matched.raw(), EXCERPT_MATCH);
+            excerpt.after = Untrusted::cut(excerpt.after.raw(), EXCERPT_SIDE);
+        }
+    }
+    let found = !hits.is_empty();
+    if found != (reply.scanned.outcome == ScanOutcome::Matched) {
+        return without_answer(ScanOutcome::Crashed);
+    }
+    reply
+}
+
+fn without_answer(outcome: ScanOutcome) -> ScanReply {
+    ScanReply { scanned: without_hits(outcome), sha256: None, size: 0 }
+}
+
+fn without_hits(outcome: ScanOutcome) -> Scanned {
+    Scanned { outcome, hits: Vec::new() }
+}
+
+/// Puts bytes in a file that is only in memory, so that they can be handed to a worker like any file.
+fn memory_file(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("khien", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+fn sandbox_coverage(missing: &[String]) -> Coverage {
+    match missing {
+        [] => coverage("sandbox", Sight::Full, None),
+        some => coverage("sandbox", Sight::Reduced, Some(format!("not in force here: {}", some.join("; ")))),
+    }
+}
+
+fn coverage(backend: &str, sight: Sight, reason: Option<String>) -> Coverage {
+    Coverage {
+        sensor: Sensor::Scan,
+        scope: Untrusted::from("worker"),
+        backend: backend.to_owned(),
+        sight,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests;

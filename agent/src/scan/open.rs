@@ -1,0 +1,160 @@
+//! Opens a file for scanning without being led elsewhere, without waking what is behind it, without changing it.
+
+use std::{fs::File, io, os::unix::ffi::OsStrExt, path::Path};
+
+use khien_core::{Timestamp, Untrusted, event::FileFacts};
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2},
+    io::Errno,
+};
+
+/// A regular file, opened for reading, and its inode at that moment.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) inode: Inode,
+}
+
+/// What of an inode changes when its content does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Inode {
+    device: u64,
+    number: u64,
+    changed: (i64, i64),
+    modified: (i64, i64),
+    pub(super) size: u64,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+/// Why there is nothing to scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotOpened {
+    /// It is gone, or a link or folder is in its place: what is there now has an event of its own.
+    Elsewhere,
+    /// It is no regular file or may not be read.
+    Unreadable,
+}
+
+impl Opened {
+    /// Opens a regular file at a path of which no part is a link. Looks what it is before it opens it for reading:
+    /// opening a pipe or a device is itself an act.
+    pub(super) fn at(path: &Path) -> Result<Self, NotOpened> {
+        let place = place(path).map_err(not_opened)?;
+        let found = fstat(&place).map_err(not_opened)?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Symlink | FileType::Directory => return Err(NotOpened::Elsewhere),
+            _ => return Err(NotOpened::Unreadable),
+        }
+        let file = read(&place).map_err(not_opened)?;
+        Ok(Self { file, inode: Inode::of(&found) })
+    }
+
+    /// Tells what the inode is now.
+    pub(super) fn now(file: &File) -> io::Result<Inode> {
+        Ok(Inode::of(&fstat(file)?))
+    }
+}
+
+impl Inode {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            number: stat.st_ino,
+            changed: (stat.st_ctime, stat.st_ctime_nsec as i64),
+            modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mode: stat.st_mode,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+        }
+    }
+
+    /// Returns it as a detection shows it.
+    pub(super) fn facts(&self, owner: Option<Untrusted>) -> FileFacts {
+        let (seconds, nanos) = self.modified;
+        FileFacts {
+            size: self.size,
+            mode: self.mode,
+            uid: self.uid,
+            gid: self.gid,
+            owner,
+            modified: Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0))
+                .unwrap_or(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    /// Returns the owner's user id.
+    pub(super) fn owner(&self) -> u32 {
+        self.uid
+    }
+}
+
+fn place(path: &Path) -> rustix::io::Result<rustix::fd::OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let beneath = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(CWD, path.as_os_str().as_bytes(), flags, Mode::empty(), beneath) {
+        // Before Linux 5.6, and under some container filters.
+        Err(Errno::NOSYS | Errno::PERM) => open(path, flags, Mode::empty()),
+        done => done,
+    }
+}
+
+/// Without the owner's leave or `CAP_FOWNER` the access time cannot be spared.
+fn read(place: &rustix::fd::OwnedFd) -> rustix::io::Result<File> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    match open(&path, flags | OFlags::NOATIME, Mode::empty()) {
+        Err(Errno::PERM) => open(&path, flags, Mode::empty()),
+        done => done,
+    }
+    .map(File::from)
+}
+
+fn not_opened(e: Errno) -> NotOpened {
+    match e {
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE => NotOpened::Elsewhere,
+        _ => NotOpened::Unreadable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use super::*;
+
+    fn tree() -> (tempfile::TempDir, std::path::PathBuf) {
+        let tree = tempfile::tempdir().unwrap();
+        let path = tree.path().canonicalize().unwrap();
+        (tree, path)
+    }
+
+    #[test]
+    fn a_link_is_not_followed_at_any_place() {
+        let (_tree, dir) = tree();
+        std::fs::create_dir(dir.join("real")).unwrap();
+        std::fs::write(dir.join("real/file"), "x").unwrap();
+        symlink(dir.join("real"), dir.join("folder")).unwrap();
+        symlink(dir.join("real/file"), dir.join("link")).unwrap();
+
+        assert!(Opened::at(&dir.join("real/file")).is_ok());
+        assert_eq!(Opened::at(&dir.join("folder/file")).unwrap_err(), NotOpened::Elsewhere);
+        assert_eq!(Opened::at(&dir.join("link")).unwrap_err(), NotOpened::Elsewhere);
+    }
+
+    #[test]
+    fn pipes_and_sockets_are_not_opened_and_a_folder_has_no_content() {
+        let (_tree, dir) = tree();
+        let _socket = UnixListener::bind(dir.join("socket")).unwrap();
+        rustix::fs::mknodat(CWD, dir.join("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+
+        assert_eq!(Opened::at(&dir.join("socket")).unwrap_err(), NotOpened::Unreadable);
+        assert_eq!(Opened::at(&dir.join("pipe")).unwrap_err(), NotOpened::Unreadable);
+        assert_eq!(Opened::at(&dir).unwrap_err(), NotOpened::Elsewhere);
+        assert_eq!(Opened::at(&dir.join("gone")).unwrap_err(), NotOpened::Elsewhere);
+    }
+}

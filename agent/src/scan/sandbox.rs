@@ -1,0 +1,192 @@
+//! Takes from a scan worker all that it does not need, before it reads the first hostile byte.
+//!
+//! Two steps, because compiling rules needs a thread and new code pages and scanning needs neither: [`confine`] comes
+//! before the rules are compiled, [`close`] after. What a kernel does not allow is named, never passed over.
+#![allow(unsafe_code)]
+
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
+
+use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior, set_parent_process_death_signal,
+    setrlimit,
+};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+/// Address space while rules are compiled: a pack that wants more is refused by the kernel.
+const COMPILE_SPACE: u64 = 4 << 30;
+/// Address space that scanning may take beyond what the compiled rules take.
+const SCAN_SPACE: u64 = 512 << 20;
+/// Open files: the socket, two that lead nowhere, the passed file, and one to spare.
+const OPEN_FILES: u64 = 8;
+/// The user and group that own nothing.
+const NOBODY: libc::uid_t = 65534;
+
+/// What the second step needs from before the first.
+pub(super) struct Confined {
+    /// Parts of the sandbox that this host does not allow.
+    pub(super) missing: Vec<String>,
+    /// `/proc/self/statm`, opened while that was possible.
+    statm: Option<File>,
+}
+
+/// Gives up files, network, identity and privileges. Call it before any other thread exists.
+pub(super) fn confine() -> Confined {
+    let statm = File::open("/proc/self/statm").ok();
+    let mut missing = Vec::new();
+    let mut step = |what: &str, done: Result<(), String>| {
+        if let Err(e) = done {
+            missing.push(format!("{what}: {e}"));
+        }
+    };
+    step("own namespaces", unshare());
+    step("own user", become_nobody());
+    step("no new privileges", text(rustix::thread::set_no_new_privs(true)));
+    step("no memory image", text(set_dumpable_behavior(DumpableBehavior::NotDumpable)));
+    step("death with the agent", text(set_parent_process_death_signal(Some(Signal::KILL))));
+    step("limits", limits());
+    step("landlock", deny_paths());
+    Confined { missing, statm }
+}
+
+/// Forbids every system call but those of reading, answering and memory, on all threads, and code pages for good.
+pub(super) fn close(confined: Confined) -> Vec<String> {
+    let mut missing = confined.missing;
+    if let Err(e) = limit_space(confined.statm.as_ref()) {
+        missing.push(format!("memory limit: {e}"));
+    }
+    drop(confined.statm);
+    if let Err(e) = filter_calls() {
+        missing.push(format!("seccomp: {e}"));
+    }
+    missing
+}
+
+fn text(done: rustix::io::Result<()>) -> Result<(), String> {
+    done.map_err(|e| e.to_string())
+}
+
+/// Takes namespaces without network and IPC; without privilege, inside a user namespace.
+fn unshare() -> Result<(), String> {
+    let bare = libc::CLONE_NEWNET | libc::CLONE_NEWIPC;
+    // SAFETY: no pointers; the process has one thread and nothing that depends on the namespaces it leaves.
+    let done = unsafe { libc::unshare(bare) == 0 || libc::unshare(bare | libc::CLONE_NEWUSER) == 0 };
+    if done { Ok(()) } else { Err(io::Error::last_os_error().to_string()) }
+}
+
+/// Becomes nobody when started as root. Another user stays itself: it has nothing to give up.
+fn become_nobody() -> Result<(), String> {
+    if !rustix::process::getuid().is_root() {
+        return Ok(());
+    }
+    // SAFETY: an empty list may have a null pointer; the other calls take numbers. Groups go before the user, who
+    // could not give them up any more.
+    let done = unsafe {
+        libc::setgroups(0, std::ptr::null()) == 0
+            && libc::setresgid(NOBODY, NOBODY, NOBODY) == 0
+            && libc::setresuid(NOBODY, NOBODY, NOBODY) == 0
+    };
+    if done { Ok(()) } else { Err(io::Error::last_os_error().to_string()) }
+}
+
+fn limits() -> Result<(), String> {
+    let set = |resource, most| {
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).map_err(|e| e.to_string())
+    };
+    set(Resource::Core, 0)?;
+    set(Resource::Fsize, 0)?;
+    set(Resource::Nofile, OPEN_FILES)?;
+    setrlimit(Resource::As, Rlimit { current: Some(COMPILE_SPACE), maximum: None }).map_err(|e| e.to_string())
+}
+
+/// Handles every access that landlock knows and allows none of them.
+fn deny_paths() -> Result<(), String> {
+    let abi = ABI::V6;
+    let restricted = Ruleset::default()
+        .handle_access(AccessFs::from_all(abi))
+        .and_then(|r| r.handle_access(AccessNet::from_all(abi)))
+        .and_then(|r| r.scope(Scope::from_all(abi)))
+        .and_then(|r| r.create())
+        .and_then(|r| r.restrict_self())
+        .map_err(|e| e.to_string())?;
+    match restricted.ruleset {
+        RulesetStatus::FullyEnforced => Ok(()),
+        RulesetStatus::PartiallyEnforced => Err("this kernel knows a part of it".to_owned()),
+        RulesetStatus::NotEnforced => Err("this kernel does not have it".to_owned()),
+    }
+}
+
+fn limit_space(statm: Option<&File>) -> Result<(), String> {
+    let mut head = [0; 32];
+    let got = statm.ok_or("own size is not known")?.read_at(&mut head, 0).map_err(|e| e.to_string())?;
+    let pages: u64 = std::str::from_utf8(&head[..got])
+        .ok()
+        .and_then(|t| t.split_whitespace().next()?.parse().ok())
+        .ok_or("own size is not known")?;
+    let most = pages.saturating_mul(rustix::param::page_size() as u64).saturating_add(SCAN_SPACE);
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    setrlimit(Resource::As, limit).map_err(|e| e.to_string())
+}
+
+fn filter_calls() -> Result<(), String> {
+    let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(|_| "unknown processor".to_owned())?;
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        rules.insert(call, vec![without_code().map_err(|e| e.to_string())?]);
+    }
+    let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch);
+    let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(|e| e.to_string())?;
+    seccompiler::apply_filter_all_threads(&program).map_err(|e| e.to_string())
+}
+
+/// Memory, but none that can be executed: the third argument has no `PROT_EXEC`.
+fn without_code() -> Result<SeccompRule, seccompiler::BackendError> {
+    let exec = libc::PROT_EXEC as u64;
+    SeccompRule::new(vec![SeccompCondition::new(
+        2,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::MaskedEq(exec),
+        0,
+    )?])
+}
+
+/// What reading, answering, memory, the time limit's thread and a clean end need.
+const ALLOWED: [i64; 34] = [
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_pread64,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_recvmsg,
+    libc::SYS_recvfrom,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_close,
+    libc::SYS_fstat,
+    libc::SYS_lseek,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_futex,
+    libc::SYS_sched_yield,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    libc::SYS_gettimeofday,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_sigaltstack,
+    libc::SYS_restart_syscall,
+    libc::SYS_membarrier,
+    libc::SYS_set_robust_list,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];

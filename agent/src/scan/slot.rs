@@ -1,0 +1,152 @@
+//! A thread that owns one worker process: hands it jobs, starts it again when it dies, each time a little later.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use khien_core::{asset::Sight, event::ScanOutcome};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tracing::warn;
+
+use super::{
+    Pids, coverage,
+    process::{Gone, Process},
+    sandbox_coverage,
+    wire::{Reply, Request, ScanReply, ScanRequest},
+    without_answer,
+};
+use crate::health::Meter;
+
+/// The wait before a worker is started again after its second death in a row; it doubles up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// One scan to do.
+pub(super) struct Job {
+    pub(super) request: ScanRequest,
+    pub(super) file: OwnedFd,
+    pub(super) answer: oneshot::Sender<ScanReply>,
+}
+
+/// What a slot's thread works with.
+pub(super) struct Slot {
+    pub(super) number: usize,
+    pub(super) program: PathBuf,
+    pub(super) pack: Arc<File>,
+    pub(super) time: Duration,
+    pub(super) queue: Arc<Mutex<mpsc::Receiver<Job>>>,
+    pub(super) pids: Arc<Pids>,
+    pub(super) meter: Arc<Meter>,
+}
+
+/// The worker and how it fares.
+struct Running {
+    process: Option<Process>,
+    deaths: u32,
+    not_before: Instant,
+}
+
+impl Slot {
+    /// Starts the thread, which says once whether its worker stands and what its sandbox lacks. It ends when the
+    /// queue's other end is gone.
+    pub(super) fn start(self, ready: oneshot::Sender<Result<Vec<String>, String>>) -> io::Result<()> {
+        thread::Builder::new().name(format!("scan-{}", self.number)).spawn(move || self.run(ready)).map(drop)
+    }
+
+    fn run(self, ready: oneshot::Sender<Result<Vec<String>, String>>) {
+        let process = match Process::start(&self.program, &self.pack) {
+            Ok(process) => process,
+            Err(reason) => {
+                let _ = ready.send(Err(reason));
+                return;
+            }
+        };
+        self.pids.set(self.number, Some(process.pid()));
+        let _ = ready.send(Ok(process.missing.clone()));
+        let mut running = Running { process: Some(process), deaths: 0, not_before: Instant::now() };
+        while let Some(job) = self.next_job() {
+            let reply = self.scan(&mut running, &job);
+            let _ = job.answer.send(reply);
+        }
+    }
+
+    /// Holds the queue only while it waits, so that the other slot gets the next job.
+    fn next_job(&self) -> Option<Job> {
+        self.queue.blocking_lock().blocking_recv()
+    }
+
+    fn scan(&self, running: &mut Running, job: &Job) -> ScanReply {
+        let Some(process) = self.living(running) else { return without_answer(ScanOutcome::Crashed) };
+        match process.ask(Request::Scan(job.request), Some(job.file.as_fd()), self.time * 2) {
+            Ok(Reply::Scanned(reply)) => {
+                running.deaths = 0;
+                reply
+            }
+            Ok(_) => self.bury(running, ScanOutcome::Crashed),
+            Err(Gone::Timeout) => self.bury(running, ScanOutcome::Timeout),
+            Err(Gone::Crashed) => self.bury(running, ScanOutcome::Crashed),
+        }
+    }
+
+    fn bury(&self, running: &mut Running, outcome: ScanOutcome) -> ScanReply {
+        running.process = None;
+        self.pids.set(self.number, None);
+        running.not_before = Instant::now() + wait_after(running.deaths);
+        running.deaths = running.deaths.saturating_add(1);
+        without_answer(outcome)
+    }
+
+    /// Returns a worker that runs. One that died between two jobs is no file's fault and is replaced at once.
+    fn living<'r>(&self, running: &'r mut Running) -> Option<&'r mut Process> {
+        if running.process.as_mut().is_none_or(|p| !p.is_alive()) {
+            thread::sleep(running.not_before.saturating_duration_since(Instant::now()));
+            running.process = self.start_again();
+            if running.process.is_none() {
+                self.bury(running, ScanOutcome::Crashed);
+            }
+        }
+        running.process.as_mut()
+    }
+
+    fn start_again(&self) -> Option<Process> {
+        match Process::start(&self.program, &self.pack) {
+            Ok(process) => {
+                self.pids.set(self.number, Some(process.pid()));
+                self.meter.cover(sandbox_coverage(&process.missing));
+                Some(process)
+            }
+            Err(reason) => {
+                warn!(reason, "scan worker does not start again");
+                self.meter.cover(coverage("none", Sight::Blind, Some(reason)));
+                None
+            }
+        }
+    }
+}
+
+fn wait_after(deaths: u32) -> Duration {
+    match deaths {
+        0 => Duration::ZERO,
+        n => LONGEST_WAIT.min(FIRST_WAIT * 2u32.saturating_pow(n.min(10) - 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_keeps_dying_is_started_later_and_later() {
+        assert_eq!(wait_after(0), Duration::ZERO);
+        assert_eq!(wait_after(1), FIRST_WAIT);
+        assert_eq!(wait_after(3), FIRST_WAIT * 4);
+        assert_eq!(wait_after(u32::MAX), LONGEST_WAIT);
+    }
+}

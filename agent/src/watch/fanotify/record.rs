@@ -1,0 +1,130 @@
+//! Reads what the kernel writes into a fanotify group's buffer. Pure and bounded: a length that does not fit ends it.
+//!
+//! ```text
+//! event:  len u32 · version u8 · - u8 · head u16 · mask u64 · fd i32 · pid i32 · records…
+//! record: type u8 · - u8 · len u16 · body
+//!   2 = folder and name: fsid 8 bytes · handle length u32 · handle kind i32 · handle · name NUL
+//!   4 = process: pidfd i32
+//! ```
+
+use super::sys::Handle;
+
+const HEAD: usize = 24;
+
+/// One event.
+#[derive(Debug)]
+pub(super) struct Event<'b> {
+    pub(super) mask: u64,
+    /// The process; 0 if it is not in our namespace.
+    pub(super) pid: i32,
+    /// A file descriptor of the process, or a negative error; none if the kernel does not tell.
+    pub(super) pidfd: Option<i32>,
+    pub(super) place: Option<Place<'b>>,
+}
+
+/// A name in a folder.
+#[derive(Debug)]
+pub(super) struct Place<'b> {
+    pub(super) fsid: u64,
+    pub(super) folder: Handle,
+    pub(super) name: &'b [u8],
+}
+
+/// Returns the events of one read, in order.
+pub(super) fn events(mut buffer: &[u8]) -> Vec<Event<'_>> {
+    let mut events = Vec::new();
+    while let Some((event, rest)) = event(buffer) {
+        events.push(event);
+        buffer = rest;
+    }
+    events
+}
+
+fn event(buffer: &[u8]) -> Option<(Event<'_>, &[u8])> {
+    let length = u32_at(buffer, 0)? as usize;
+    let head = usize::from(u16_at(buffer, 6)?);
+    if length < head || head < HEAD || length > buffer.len() {
+        return None;
+    }
+    let (this, rest) = buffer.split_at(length);
+    let mask = u64_at(this, 8)?;
+    let mut event = Event { mask, pid: i32_at(this, 20)?, pidfd: None, place: None };
+    let mut records = &this[head..];
+    while let Some((kind, body, left)) = record(records) {
+        match kind {
+            libc::FAN_EVENT_INFO_TYPE_DFID_NAME => event.place = place(body),
+            libc::FAN_EVENT_INFO_TYPE_PIDFD => event.pidfd = i32_at(body, 0),
+            _ => {}
+        }
+        records = left;
+    }
+    Some((event, rest))
+}
+
+fn record(buffer: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let length = usize::from(u16_at(buffer, 2)?);
+    if length < 4 || length > buffer.len() {
+        return None;
+    }
+    let (this, rest) = buffer.split_at(length);
+    Some((this[0], &this[4..], rest))
+}
+
+fn place(body: &[u8]) -> Option<Place<'_>> {
+    let length = u32_at(body, 8)? as usize;
+    let handle = body.get(16..)?.get(..length)?;
+    let name = body.get(16..)?.get(length..)?;
+    let name = name.split(|b| *b == 0).next()?;
+    Some(Place { fsid: u64_at(body, 0)?, folder: Handle::new(i32_at(body, 12)?, handle)?, name })
+}
+
+fn bytes<const N: usize>(buffer: &[u8], at: usize) -> Option<[u8; N]> {
+    buffer.get(at..)?.first_chunk().copied()
+}
+
+fn u16_at(buffer: &[u8], at: usize) -> Option<u16> {
+    bytes(buffer, at).map(u16::from_ne_bytes)
+}
+
+fn u32_at(buffer: &[u8], at: usize) -> Option<u32> {
+    bytes(buffer, at).map(u32::from_ne_bytes)
+}
+
+fn i32_at(buffer: &[u8], at: usize) -> Option<i32> {
+    bytes(buffer, at).map(i32::from_ne_bytes)
+}
+
+fn u64_at(buffer: &[u8], at: usize) -> Option<u64> {
+    bytes(buffer, at).map(u64::from_ne_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn folder_name_and_process_are_read() {
+        let mut name = vec![2, 0, 28, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 7, 7, 7, 7];
+        name.extend_from_slice(b"x.p\0");
+        let process = [4, 0, 8, 0, 5, 0, 0, 0];
+        let mut buffer =
+            vec![60, 0, 0, 0, 3, 0, 24, 0, 8, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 42, 0, 0, 0];
+        buffer.extend([name, process.to_vec()].concat());
+
+        let events = events(&buffer);
+
+        let [event] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((event.mask, event.pid, event.pidfd), (0x108, 42, Some(5)));
+        let place = event.place.as_ref().unwrap();
+        assert_eq!((place.fsid, place.name), (1 | 2 << 32, &b"x.p"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_to_an_end(buffer in prop::collection::vec(any::<u8>(), 0..256)) {
+            events(&buffer);
+        }
+    }
+}

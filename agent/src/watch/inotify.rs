@@ -1,0 +1,123 @@
+//! The portable back end, by `notify`: for hosts where fanotify is not allowed. It does not tell who wrote.
+//!
+//! A folder is watched a moment after it was made. What was put in it before is found by a walk that begins only when
+//! the watch stands.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use khien_core::Timestamp;
+use notify::{
+    Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode},
+};
+use tracing::warn;
+
+use super::{
+    sink::{Sink, created_with_content},
+    walker::Walker,
+};
+
+/// When nothing came for so long after an event, the kernel's queue was empty then: up to there nothing was lost.
+const IDLE: Duration = Duration::from_millis(5);
+
+/// Says that not all folders can be watched.
+pub(super) type Short = Box<dyn Fn() + Send>;
+
+/// A watcher and the folders given to it.
+pub(super) struct Inotify {
+    watcher: Mutex<RecommendedWatcher>,
+    roots: Mutex<Vec<PathBuf>>,
+}
+
+impl Inotify {
+    /// Starts the watcher with no folder.
+    pub(super) fn new(sink: Arc<Sink>, walker: Arc<Walker>, short: Short) -> notify::Result<Self> {
+        let (mut sound, mut ended) = (Timestamp::now(), (Timestamp::now(), Instant::now()));
+        let handler = move |event: notify::Result<Event>| {
+            if ended.1.elapsed() > IDLE {
+                sound = ended.0;
+            }
+            match event {
+                Ok(event) if event.need_rescan() => {
+                    walker.blind(sound, "the kernel's queue of file events was full")
+                }
+                Ok(event) => pass_on(&event, &sink, &walker),
+                Err(e) => trouble(&e, sound, &walker, &short),
+            }
+            ended = (Timestamp::now(), Instant::now());
+        };
+        let watcher = RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false))?;
+        Ok(Self { watcher: Mutex::new(watcher), roots: Mutex::new(Vec::new()) })
+    }
+
+    /// Watches a folder and all below it. Returns when the watches stand.
+    pub(super) fn add(&self, folder: &Path) -> notify::Result<()> {
+        self.watch(folder)?;
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_owned());
+        Ok(())
+    }
+
+    /// Tells whether a folder was added.
+    pub(super) fn has(&self, folder: &Path) -> bool {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|root| root == folder)
+    }
+
+    /// Makes sure that a tree in one of the watched folders is watched to its leaves.
+    pub(super) fn cover(&self, tree: &Path) {
+        let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        if roots.iter().any(|root| tree.starts_with(root))
+            && let Err(e) = self.watch(tree)
+        {
+            warn!(%e, "a folder is not watched");
+        }
+    }
+
+    fn watch(&self, folder: &Path) -> notify::Result<()> {
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner).watch(folder, RecursiveMode::Recursive)
+    }
+}
+
+fn pass_on(event: &Event, sink: &Sink, walker: &Walker) {
+    for path in event.paths.iter().filter(|path| sink.watches(path)) {
+        let whole = match event.kind {
+            EventKind::Create(CreateKind::Folder) => {
+                walker.tree(path.clone());
+                false
+            }
+            EventKind::Create(_) => created_with_content(path),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+            EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Any)) => moved_here(path, walker),
+            _ => false,
+        };
+        if whole {
+            sink.changed(path.clone(), None);
+        }
+    }
+}
+
+/// A folder that was moved here is walked; a file is told of.
+fn moved_here(path: &Path, walker: &Walker) -> bool {
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => {
+            walker.tree(path.to_owned());
+            false
+        }
+        Ok(meta) => meta.is_file(),
+        Err(_) => false,
+    }
+}
+
+fn trouble(e: &notify::Error, sound: Timestamp, walker: &Walker, short: &Short) {
+    match e.kind {
+        notify::ErrorKind::MaxFilesWatch => short(),
+        notify::ErrorKind::PathNotFound | notify::ErrorKind::WatchNotFound => {}
+        _ => {
+            warn!(%e, "file events cannot be read");
+            walker.blind(sound, "file events could not be read");
+        }
+    }
+}

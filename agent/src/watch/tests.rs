@@ -1,0 +1,340 @@
+//! Both back ends on real folders. Other processes make the changes: the agent's own are passed over.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use khien_core::{
+    asset::{Coverage, Sight},
+    event::Process,
+};
+use tokio::{runtime::Runtime, time::timeout};
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_file_that_is_written_is_seen() {
+    for mut watched in Watched::each() {
+        watched.sh("printf x > in/new");
+
+        watched.sees("in/new");
+    }
+}
+
+#[test]
+fn a_file_that_is_appended_to_is_seen() {
+    for mut watched in Watched::each_with(|at| fs::write(at.join("in/log"), "old").unwrap()) {
+        watched.sh("printf x >> in/log");
+
+        watched.sees("in/log");
+    }
+}
+
+#[test]
+fn a_file_that_is_renamed_in_is_seen() {
+    for mut watched in Watched::each_with(|at| fs::write(at.join("out/kit"), "x").unwrap()) {
+        watched.sh("mv out/kit in/kit");
+
+        watched.sees("in/kit");
+    }
+}
+
+#[test]
+fn a_file_that_is_hard_linked_in_is_seen() {
+    for mut watched in Watched::each_with(|at| fs::write(at.join("out/kit"), "x").unwrap()) {
+        watched.sh("ln out/kit in/kit");
+
+        watched.sees("in/kit");
+    }
+}
+
+#[test]
+fn a_file_in_a_folder_made_a_moment_before_is_seen() {
+    for mut watched in Watched::each() {
+        watched.sh("for n in 1 2 3 4 5; do mkdir -p in/$n/y/z && printf x > in/$n/y/z/deep; done");
+
+        (1..=5).for_each(|n| watched.sees(&format!("in/{n}/y/z/deep")));
+    }
+}
+
+#[test]
+fn a_tree_that_is_renamed_in_is_seen_to_its_leaves() {
+    let tree = |at: &Path| {
+        fs::create_dir_all(at.join("out/kit/a/b")).unwrap();
+        fs::write(at.join("out/kit/a/b/leaf"), "x").unwrap();
+    };
+    for mut watched in Watched::each_with(tree) {
+        watched.sh("mv out/kit in/kit");
+        watched.sees("in/kit/a/b/leaf");
+
+        watched.sh("printf x > in/kit/a/b/later");
+        watched.sees("in/kit/a/b/later");
+    }
+}
+
+#[test]
+fn a_link_is_not_followed_out_of_the_folder() {
+    for mut watched in Watched::each() {
+        watched
+            .sh("ln -s ../out in/away; ln -s ../out/file in/link; printf x > out/file; printf x > in/last");
+
+        assert_eq!(watched.sees_until("in/last"), BTreeSet::from(["in/last".to_owned()]));
+    }
+}
+
+#[test]
+fn the_agents_own_home_is_passed_over() {
+    for mut watched in Watched::each() {
+        watched.sh(
+            "printf x > in/home/spool; mkdir in/home/deep; printf x > in/home/deep/f; printf x > in/last",
+        );
+
+        assert_eq!(watched.sees_until("in/last"), BTreeSet::from(["in/last".to_owned()]));
+    }
+}
+
+#[test]
+fn a_folder_that_is_missing_is_waited_for_and_said_to_be_blind() {
+    for mut watched in Watched::each_with(|at| fs::remove_dir_all(at.join("in")).unwrap()) {
+        assert_eq!(watched.coverage().sight, Sight::Blind);
+
+        watched.sh("mkdir in; printf x > in/late");
+
+        watched.sees("in/late");
+        assert_ne!(watched.coverage().sight, Sight::Blind);
+    }
+}
+
+#[test]
+fn what_changed_while_the_agent_was_down_is_seen_and_what_is_older_is_not() {
+    for backend in backends() {
+        let mut watched = Watched::start(backend, None, |at| fs::write(at.join("in/old"), "x").unwrap());
+        watched.sh("printf x > in/first");
+        watched.sees("in/first");
+        let at = watched.stop();
+        let since = Timestamp::now() + SLACK_OF_THE_WALK;
+        fs::write(at.path().join("in/before"), "x").unwrap();
+        wait_until_after(since);
+        fs::write(at.path().join("in/meanwhile"), "x").unwrap();
+
+        let mut watched = Watched::again(backend, at, Some(since));
+
+        assert_eq!(watched.sees_until("in/meanwhile"), BTreeSet::from(["in/meanwhile".to_owned()]));
+    }
+}
+
+#[test]
+fn the_writing_process_is_known_with_fanotify() {
+    if !backends().contains(&Backend::Best) {
+        return;
+    }
+    let mut watched = Watched::start(Backend::Best, None, |_| {});
+
+    let (_writer, process) = watched.write_and_stay();
+
+    let process = process.expect("fanotify tells the process");
+    assert_eq!(process.uid, Some(rustix::process::getuid().as_raw()));
+    assert_eq!(process.parent, Some(std::process::id()));
+    assert!(process.command.unwrap().to_string().starts_with("sh -c"), "the command line is known");
+    assert!(process.exe.is_some());
+    assert_eq!(watched.coverage().sight, Sight::Full);
+}
+
+#[test]
+fn without_fanotify_the_coverage_says_what_is_lacking() {
+    let watched = Watched::start(Backend::Notify, None, |_| {});
+
+    let coverage = watched.coverage();
+
+    assert_eq!((coverage.backend.as_str(), coverage.sight), ("notify", Sight::Reduced));
+    assert!(coverage.reason.unwrap().contains("the writing process is not known"));
+}
+
+#[test]
+fn lost_events_are_a_time_of_blindness_and_every_file_is_found_all_the_same() {
+    const FILES: usize = 40_000;
+    for mut watched in Watched::each() {
+        watched.sh(&format!(
+            "i=0; while [ $i -lt {FILES} ]; do : > in/$i; i=$((i+1)); done; printf x > in/last"
+        ));
+
+        let seen = watched.sees_until_blindness_ends();
+
+        assert!(seen.contains("in/last"));
+        let missing = (0..FILES).filter(|n| !seen.contains(&format!("in/{n}"))).count();
+        assert_eq!(missing, 0, "of {FILES} files");
+    }
+}
+
+/// Later than the walk goes back.
+const SLACK_OF_THE_WALK: khien_core::time::SignedDuration =
+    khien_core::time::SignedDuration::from_millis(2_500);
+
+/// A watch on `in`, with `out` beside it and the agent's home in `in/home`.
+struct Watched {
+    tree: Option<tempfile::TempDir>,
+    events: mpsc::Receiver<FileEvent>,
+    reports: mpsc::Receiver<Report>,
+    meter: Arc<Meter>,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+    runtime: Runtime,
+}
+
+impl Watched {
+    fn each() -> impl Iterator<Item = Self> {
+        Self::each_with(|_| {})
+    }
+
+    fn each_with(prepare: impl Fn(&Path)) -> impl Iterator<Item = Self> {
+        backends().into_iter().map(move |backend| Self::start(backend, None, &prepare))
+    }
+
+    fn start(backend: Backend, since: Option<Timestamp>, prepare: impl Fn(&Path)) -> Self {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir_all(tree.path().join("in/home")).unwrap();
+        fs::create_dir(tree.path().join("out")).unwrap();
+        prepare(tree.path());
+        Self::again(backend, tree, since)
+    }
+
+    fn again(backend: Backend, tree: tempfile::TempDir, since: Option<Timestamp>) -> Self {
+        let at = tree.path().canonicalize().unwrap();
+        let (events_in, events) = mpsc::channel(64);
+        let (reports_in, reports) = mpsc::channel(64);
+        let (stop, shutdown) = watch::channel(false);
+        let meter = Arc::new(Meter::default());
+        let config =
+            WatchConfig { dirs: vec![at.join("in")], exclude: vec![at.join("in/home")], since, backend };
+        let thread = start(config, events_in, reports_in, Arc::clone(&meter), shutdown).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { tree: Some(tree), events, reports, meter, stop, thread: Some(thread), runtime }
+    }
+
+    /// Stops and returns the tree.
+    fn stop(mut self) -> tempfile::TempDir {
+        self.tree.take().unwrap()
+    }
+
+    fn at(&self) -> &Path {
+        self.tree.as_ref().unwrap().path()
+    }
+
+    fn sh(&self, script: &str) {
+        let done = Command::new("sh").args(["-e", "-c", script]).current_dir(self.at()).status().unwrap();
+        assert!(done.success(), "{script}");
+    }
+
+    fn next(&mut self) -> FileEvent {
+        let next = async { timeout(SOON, self.events.recv()).await };
+        self.runtime.block_on(next).expect("an event comes soon").expect("the watch goes on")
+    }
+
+    fn name(&self, event: &FileEvent) -> String {
+        let at = self.at().canonicalize().unwrap();
+        let path = event.path.to_string();
+        path.strip_prefix(at.to_str().unwrap()).unwrap_or(&path).trim_start_matches('/').to_owned()
+    }
+
+    /// Waits until a file is told of.
+    fn sees(&mut self, name: &str) {
+        self.sees_until(name);
+    }
+
+    /// Returns all that is told of up to a file.
+    fn sees_until(&mut self, last: &str) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        while !seen.contains(last) {
+            let event = self.next();
+            seen.insert(self.name(&event));
+        }
+        seen
+    }
+
+    /// Takes events until the report comes that everything was looked at again.
+    fn sees_until_blindness_ends(&mut self) -> BTreeSet<String> {
+        let (mut seen, at) = (BTreeSet::new(), self.at().canonicalize().unwrap());
+        let (events, reports) = (&mut self.events, &mut self.reports);
+        let mut take = |event: FileEvent| {
+            let path = event.path.to_string();
+            seen.insert(path[at.to_str().unwrap().len()..].trim_start_matches('/').to_owned());
+        };
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    Some(event) = events.recv() => take(event),
+                    report = timeout(SOON * 3, reports.recv()) => match report.expect("a report comes") {
+                        Some(Report::Blind { from, until, .. }) => {
+                            assert!(from < until);
+                            break;
+                        }
+                        other => panic!("{other:?}"),
+                    },
+                }
+            }
+            while let Ok(event) = events.try_recv() {
+                take(event);
+            }
+        });
+        seen
+    }
+
+    /// Has a shell write a file and wait, and returns it with what was told of it.
+    fn write_and_stay(&mut self) -> (Waiting, Option<Process>) {
+        let mut command = Command::new("sh");
+        command.args(["-c", "printf x > in/file; read wait"]).current_dir(self.at()).stdin(Stdio::piped());
+        let writer = Waiting(command.spawn().unwrap());
+        loop {
+            let event = self.next();
+            if self.name(&event) == "in/file" {
+                return (writer, event.process);
+            }
+        }
+    }
+
+    fn coverage(&self) -> Coverage {
+        self.meter.health(0).coverage.into_iter().next().expect("a coverage is stated")
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        self.events.close();
+        self.reports.close();
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+/// A shell that waits for a line.
+struct Waiting(Child);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.stdin.take().map(|mut input| input.write_all(b"\n"));
+        let _ = self.0.wait();
+    }
+}
+
+/// Both back ends, or the one that works here.
+fn backends() -> Vec<Backend> {
+    match Fanotify::new() {
+        Ok(_) => vec![Backend::Best, Backend::Notify],
+        Err(e) => {
+            println!("fanotify is not tested here: {e}");
+            vec![Backend::Notify]
+        }
+    }
+}
+
+fn wait_until_after(at: Timestamp) {
+    while Timestamp::now() <= at {
+        std::thread::yield_now();
+    }
+}

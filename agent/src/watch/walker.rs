@@ -1,0 +1,182 @@
+//! The thread that walks trees: ones that were moved in, and all of them after a time of blindness.
+
+use std::{
+    collections::VecDeque,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use khien_core::{Timestamp, Untrusted, protocol::Report, time::SignedDuration};
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::{
+    sink::Sink,
+    walk::{Pick, Walked, walk},
+};
+
+/// Trees that wait to be walked; with more, everything is walked.
+const MAX_TREES: usize = 1_024;
+/// How often the thread looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(250);
+/// File times lag behind the clock by up to a tick; this is far more.
+const SLACK: SignedDuration = SignedDuration::from_secs(2);
+
+/// Prepares a tree before it is walked, so that nothing made meanwhile is missed.
+type Prepare = Box<dyn Fn(&Path) + Send>;
+
+/// The work of the walking thread.
+#[derive(Debug, Default)]
+pub(super) struct Walker {
+    work: Mutex<Work>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    trees: VecDeque<(PathBuf, Pick)>,
+    blind: Option<Blind>,
+}
+
+#[derive(Debug)]
+struct Blind {
+    from: Timestamp,
+    cause: String,
+}
+
+enum Task {
+    Tree(PathBuf, Pick),
+    Everything(Blind),
+    Nothing,
+}
+
+impl Walker {
+    /// Asks for all files of a tree.
+    pub(super) fn tree(&self, path: PathBuf) {
+        self.ask(path, Pick::All);
+    }
+
+    /// Asks for the files of a tree that changed since.
+    pub(super) fn changed_since(&self, path: PathBuf, since: Timestamp) {
+        self.ask(path, Pick::ChangedSince(earlier(since)));
+    }
+
+    fn ask(&self, path: PathBuf, pick: Pick) {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        if work.trees.len() >= MAX_TREES {
+            drop(work);
+            return self.blind(Timestamp::now(), "too many folders were moved at once");
+        }
+        if work.trees.iter().all(|(waiting, _)| *waiting != path) {
+            work.trees.push_back((path, pick));
+        }
+        self.more.notify_one();
+    }
+
+    /// Says that events were lost from this time on: everything that changed since is looked at, then it is reported.
+    pub(super) fn blind(&self, from: Timestamp, cause: &str) {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = work.blind.as_ref().map_or(from, |b| b.from.min(from));
+        work.blind = Some(Blind { from, cause: cause.to_owned() });
+        self.more.notify_one();
+    }
+
+    /// Waits a little for work.
+    fn next(&self) -> Task {
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |work: &mut Work| work.trees.is_empty() && work.blind.is_none();
+        let (mut work, _) =
+            self.more.wait_timeout_while(work, LOOK, idle).unwrap_or_else(PoisonError::into_inner);
+        match (work.trees.pop_front(), work.blind.take()) {
+            (Some((path, pick)), blind) => {
+                work.blind = blind;
+                Task::Tree(path, pick)
+            }
+            (None, Some(blind)) => Task::Everything(blind),
+            (None, None) => Task::Nothing,
+        }
+    }
+}
+
+/// What the thread works with.
+pub(super) struct Walking {
+    pub(super) walker: Arc<Walker>,
+    pub(super) sink: Arc<Sink>,
+    pub(super) reports: mpsc::Sender<Report>,
+    pub(super) shutdown: watch::Receiver<bool>,
+    pub(super) prepare: Prepare,
+}
+
+impl Walking {
+    /// Starts the thread. It ends after shutdown.
+    pub(super) fn start(self) -> std::io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("watch-walk".to_owned()).spawn(move || self.run())
+    }
+
+    fn run(self) {
+        while !stopped(&self.shutdown) {
+            match self.walker.next() {
+                Task::Tree(path, pick) => drop(self.walk(&path, pick)),
+                Task::Everything(blind) => self.everything(&blind),
+                Task::Nothing => {}
+            }
+        }
+    }
+
+    fn everything(&self, blind: &Blind) {
+        warn!(from = %blind.from, blind.cause, "file events were lost, walking all folders");
+        for folder in self.sink.watched() {
+            let walked = self.walk(&folder, Pick::ChangedSince(earlier(blind.from)));
+            if stopped(&self.shutdown) {
+                return;
+            }
+            let seen = if walked == Walked::default() { "" } else { "; a part could not be looked at again" };
+            let report = Report::Blind {
+                scope: scope(&folder),
+                cause: format!("{}{seen}", blind.cause),
+                from: blind.from,
+                until: Timestamp::now(),
+                lost: None,
+            };
+            // The receiver is gone only when the agent stops.
+            let _ = self.reports.blocking_send(report);
+        }
+    }
+
+    fn walk(&self, path: &Path, pick: Pick) -> Walked {
+        (self.prepare)(path);
+        let mut files = 0u64;
+        let walked = walk(
+            path,
+            pick,
+            |p| !self.sink.watches(p),
+            |file| {
+                files += 1;
+                if stopped(&self.shutdown) || !self.sink.changed(file, None) {
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            },
+        );
+        info!(path = %scope(path), files, unread = walked.unread, cut = walked.cut, "walked a tree");
+        walked
+    }
+}
+
+/// Tells whether the agent stops.
+pub(super) fn stopped(shutdown: &watch::Receiver<bool>) -> bool {
+    *shutdown.borrow() || shutdown.has_changed().is_err()
+}
+
+/// Shows a path as the scope of a report.
+pub(super) fn scope(path: &Path) -> Untrusted {
+    use std::os::unix::ffi::OsStrExt;
+    Untrusted::new(path.as_os_str().as_bytes())
+}
+
+fn earlier(at: Timestamp) -> Timestamp {
+    at.saturating_sub(SLACK).unwrap_or(Timestamp::MIN)
+}

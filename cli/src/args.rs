@@ -1,0 +1,353 @@
+//! The command line: `khien NOUN VERB`. Its help texts are in [`khien_core::text::help`], both languages.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use khien_core::{
+    AlertId, IncidentId, Lang, Sha256,
+    alert::{Status, Verdict},
+    text::help,
+};
+
+/// Everything that was typed.
+#[derive(Debug, Parser)]
+#[command(name = "khien", version, disable_help_subcommand = true)]
+pub(crate) struct Typed {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    #[arg(long, global = true, env = "KHIEN_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    #[arg(long, global = true, env = "KHIEN_LANG", default_value = "vi", value_name = "vi|en")]
+    pub(crate) lang: Lang,
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// The nouns.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Up(Up),
+    Ui,
+    #[command(subcommand)]
+    Alert(Alert),
+    #[command(subcommand)]
+    Incident(Incident),
+    #[command(subcommand)]
+    Playbook(Playbook),
+    #[command(subcommand)]
+    Run(Run),
+    #[command(subcommand)]
+    Agent(Agent),
+    #[command(subcommand)]
+    Report(Report),
+    #[command(subcommand)]
+    Rules(Rules),
+    #[command(subcommand)]
+    Evidence(Evidence),
+}
+
+/// `khien up`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub(crate) watch: Vec<PathBuf>,
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(crate) interface: Vec<String>,
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agency: Option<String>,
+    #[arg(long)]
+    pub(crate) no_ui: bool,
+}
+
+/// `khien alert`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Alert {
+    List {
+        #[arg(long, value_parser = status)]
+        status: Option<Status>,
+        #[arg(long, value_name = "TEXT")]
+        find: Option<String>,
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: Option<u32>,
+    },
+    Show {
+        id: AlertId,
+    },
+    Ack {
+        #[arg(required = true)]
+        id: Vec<AlertId>,
+    },
+    Close {
+        #[arg(required = true)]
+        id: Vec<AlertId>,
+        #[arg(long, value_enum)]
+        verdict: Found,
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+    },
+    Reopen {
+        #[arg(required = true)]
+        id: Vec<AlertId>,
+    },
+}
+
+/// What the team found, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Found {
+    #[value(alias = "true_positive")]
+    TruePositive,
+    #[value(alias = "false_positive")]
+    FalsePositive,
+}
+
+impl From<Found> for Verdict {
+    fn from(found: Found) -> Self {
+        match found {
+            Found::TruePositive => Self::TruePositive,
+            Found::FalsePositive => Self::FalsePositive,
+        }
+    }
+}
+
+/// `khien incident`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Incident {
+    Open {
+        #[arg(required = true, value_name = "ALERT")]
+        alerts: Vec<AlertId>,
+        #[arg(long)]
+        title: Option<String>,
+    },
+    List,
+    Show {
+        id: IncidentId,
+    },
+    Note {
+        id: IncidentId,
+        text: String,
+    },
+}
+
+/// `khien playbook`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Playbook {
+    List,
+    Show {
+        id: String,
+    },
+    Run {
+        id: String,
+        #[arg(long)]
+        incident: IncidentId,
+        #[command(flatten)]
+        wait: Wait,
+    },
+}
+
+/// Whether to wait until a run settles; a person at a terminal waits by default.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Wait {
+    #[arg(long, conflicts_with = "no_wait")]
+    pub(crate) wait: bool,
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+/// `khien run`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Run {
+    List,
+    Show {
+        run: String,
+    },
+    Approve {
+        run: String,
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    Refuse {
+        run: String,
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    Undo {
+        run: String,
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
+}
+
+/// `khien agent`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agent {
+    List,
+    Token {
+        #[arg(long, value_name = "NAME")]
+        agency: String,
+        #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=24))]
+        hours: u32,
+        #[arg(long, value_name = "HOST:PORT")]
+        hub: Option<String>,
+    },
+}
+
+/// `khien report`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Report {
+    Draft(Draft),
+}
+
+/// `khien report draft`.
+#[derive(Debug, Args)]
+pub(crate) struct Draft {
+    #[arg(long)]
+    pub(crate) incident: IncidentId,
+    #[arg(long, value_name = "FORM")]
+    pub(crate) form: String,
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = pair)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// `khien rules`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rules {
+    Check {
+        dir: PathBuf,
+    },
+    Push {
+        #[arg(required_unless_present = "base", conflicts_with = "base")]
+        dir: Option<PathBuf>,
+        #[arg(long)]
+        base: bool,
+    },
+}
+
+/// `khien evidence`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Evidence {
+    Get {
+        sha256: Sha256,
+        #[arg(long)]
+        incident: IncidentId,
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.
+pub(crate) fn parse() -> Result<Typed, clap::Error> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let matches = command(asked_language(&typed)).try_get_matches_from(typed)?;
+    Typed::from_arg_matches(&matches)
+}
+
+/// Returns the command with every help text in one language.
+pub(crate) fn command(lang: Lang) -> clap::Command {
+    let root = localized(Typed::command(), "", lang);
+    root.after_help(help::EXIT_CODES.get(lang))
+}
+
+fn localized(mut command: clap::Command, path: &str, lang: Lang) -> clap::Command {
+    if let Some(text) = help::text(path) {
+        command = command.about(text.get(lang));
+    }
+    let args: Vec<String> = command.get_arguments().map(|a| a.get_id().to_string()).collect();
+    for id in args {
+        let text = help::text(&format!("{path} --{id}")).or_else(|| help::text(&format!("--{id}")));
+        if let Some(text) = text {
+            command = command.mut_arg(&id, |a| a.help(text.get(lang)));
+        }
+    }
+    let nouns: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    for noun in nouns {
+        let below = format!("{path} {noun}").trim_start().to_owned();
+        command = command.mut_subcommand(&noun, |c| localized(c, &below, lang));
+    }
+    command
+}
+
+/// Finds the language before the command line is parsed, since help itself is to be in it.
+fn asked_language(typed: &[OsString]) -> Lang {
+    let words: Vec<&str> = typed.iter().filter_map(|w| w.to_str()).collect();
+    let after = words.iter().position(|w| *w == "--lang").and_then(|i| words.get(i + 1).copied());
+    let joined = words.iter().find_map(|w| w.strip_prefix("--lang="));
+    let env = std::env::var("KHIEN_LANG").ok();
+    after.or(joined).or(env.as_deref()).and_then(|w| w.parse().ok()).unwrap_or_default()
+}
+
+fn status(word: &str) -> Result<Status, String> {
+    let all = [Status::New, Status::Acknowledged, Status::Closed];
+    let found = all.into_iter().find(|s| s.as_str() == word);
+    found.ok_or_else(|| "expected new, acknowledged or closed".to_owned())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((field, value)) if !field.is_empty() => Ok((field.to_owned(), value.to_owned())),
+        _ => Err("expected FIELD=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without_help(command: &clap::Command, path: &str, missing: &mut Vec<String>) {
+        if command.get_about().is_none() {
+            missing.push(path.to_owned());
+        }
+        for arg in command.get_arguments().filter(|a| a.get_help().is_none()) {
+            missing.push(format!("{path} --{}", arg.get_id()));
+        }
+        for below in command.get_subcommands() {
+            without_help(below, format!("{path} {}", below.get_name()).trim_start(), missing);
+        }
+    }
+
+    #[test]
+    fn every_command_and_option_has_help_in_both_languages() {
+        for lang in [Lang::Vi, Lang::En] {
+            let mut missing = Vec::new();
+
+            without_help(&command(lang), "", &mut missing);
+
+            assert!(missing.is_empty(), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command(Lang::Vi).debug_assert();
+    }
+
+    #[test]
+    fn help_speaks_the_language_that_is_asked_for() {
+        let words = |w: &[&str]| w.iter().map(OsString::from).collect::<Vec<_>>();
+
+        assert_eq!(asked_language(&words(&["khien", "--lang", "en", "--help"])), Lang::En);
+        assert_eq!(asked_language(&words(&["khien", "up", "--lang=en"])), Lang::En);
+    }
+
+    #[test]
+    fn several_folders_are_watched_however_they_are_typed() {
+        let typed = Typed::try_parse_from(["khien", "up", "--watch", "/a", "/b", "--watch", "/c"]).unwrap();
+
+        let Command::Up(up) = typed.command else { panic!("not up") };
+        assert_eq!(up.watch, ["/a", "/b", "/c"].map(PathBuf::from));
+    }
+}

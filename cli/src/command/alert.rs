@@ -1,0 +1,241 @@
+//! `khien alert`: the queue and what a person does with it.
+
+use anyhow::Result;
+use khien_core::{
+    AlertId, Lang,
+    alert::{Alert, Verdict},
+    api::CloseAlert,
+    event::{Excerpt, FlowFacts, Process},
+    text::{alert as words, command as t},
+    triage,
+};
+
+use super::{Context, moment};
+use crate::{
+    args,
+    client::{Client, ClientError},
+    exit::{Exit, Stop},
+    output::{Facts, Table, print, print_json, say},
+};
+
+/// Runs one of its verbs.
+pub(crate) async fn run(context: &Context, what: args::Alert) -> Result<()> {
+    let client = context.client()?;
+    match what {
+        args::Alert::List { status, find, limit } => {
+            let mut alerts = client.alerts(status, limit).await?.alerts;
+            alerts.retain(|a| triage::fits(a, find.as_deref().unwrap_or_default()));
+            list(context, &alerts)
+        }
+        args::Alert::Show { id } => one(context, &client.alert(id).await?),
+        args::Alert::Ack { id } => many(context, id, Act::Ack, &client).await,
+        args::Alert::Reopen { id } => many(context, id, Act::Reopen, &client).await,
+        args::Alert::Close { id, verdict, reason } => {
+            let how = closing(context, verdict.into(), reason)?;
+            many(context, id, Act::Close(how), &client).await
+        }
+    }
+}
+
+/// What is done with each of some alerts.
+enum Act {
+    Ack,
+    Reopen,
+    Close(CloseAlert),
+}
+
+impl Act {
+    async fn on(&self, id: AlertId, client: &Client) -> Result<Alert, ClientError> {
+        match self {
+            Self::Ack => client.ack(id).await,
+            Self::Reopen => client.reopen(id).await,
+            Self::Close(how) => client.close(id, how.clone()).await,
+        }
+    }
+}
+
+/// Refuses a false positive without a reason before the hub has to.
+fn closing(context: &Context, verdict: Verdict, reason: String) -> Result<CloseAlert> {
+    let lang = context.lang;
+    match verdict == Verdict::FalsePositive && reason.trim().is_empty() {
+        true => Err(Stop::new(Exit::Usage, t::REASON_WANTED.get(lang), t::NEXT_REASON.get(lang)).into()),
+        false => Ok(CloseAlert { verdict, reason }),
+    }
+}
+
+/// Does one thing to each; one alert is printed as an object, several as an array.
+async fn many(context: &Context, ids: Vec<AlertId>, act: Act, client: &Client) -> Result<()> {
+    let mut done = Vec::new();
+    for id in ids {
+        done.push(act.on(id, client).await?);
+    }
+    match done.as_slice() {
+        [alert] if context.json => print_json(alert),
+        several if context.json => print_json(several),
+        several => several.iter().try_for_each(|a| print(&line(a, context.lang))),
+    }
+}
+
+fn list(context: &Context, alerts: &[Alert]) -> Result<()> {
+    if context.json {
+        return print_json(alerts);
+    }
+    if alerts.is_empty() {
+        say(t::NO_ALERTS.get(context.lang));
+        return Ok(());
+    }
+    print(&table(alerts, context.lang))
+}
+
+/// Draws the queue.
+pub(crate) fn table(alerts: &[Alert], lang: Lang) -> String {
+    let heads =
+        [t::ID, t::SEVERITY, t::STATUS, t::LAST_SEEN, t::COUNT, t::HOST, t::AGENCY, t::TITLE, t::WHERE];
+    let mut table = Table::new(&heads.map(|h| h.get(lang)));
+    for a in alerts {
+        table.row(vec![
+            a.id.to_string(),
+            words::severity(a.severity).get(lang).to_owned(),
+            words::status(a.status).get(lang).to_owned(),
+            moment(a.last_seen),
+            a.count.to_string(),
+            a.host.to_string(),
+            a.agency.clone(),
+            a.title.get(lang).to_owned(),
+            place(a),
+        ]);
+    }
+    table.shown()
+}
+
+/// Writes an alert in one line.
+pub(crate) fn line(a: &Alert, lang: Lang) -> String {
+    format!(
+        "{}  {}  {}  {}  {}  ×{}  {}  {}  {}",
+        moment(a.last_seen),
+        a.id,
+        words::severity(a.severity).get(lang),
+        words::status(a.status).get(lang),
+        a.title.get(lang),
+        a.count,
+        a.host,
+        a.agency,
+        place(a)
+    )
+}
+
+/// Writes where something was found: a path, a flow, or what is with the agent.
+pub(crate) fn place(a: &Alert) -> String {
+    let flow = |f: &FlowFacts| {
+        let name = f.url.as_ref().or(f.name.as_ref()).map(|n| format!(" {n}")).unwrap_or_default();
+        format!("{} → {}{name}", f.client, f.server)
+    };
+    let path = a.path.as_ref().map(ToString::to_string);
+    let flow = a.flow.as_ref().map(flow);
+    let what = a.what.as_ref().map(ToString::to_string);
+    path.or(flow).or(what).unwrap_or_default()
+}
+
+fn one(context: &Context, alert: &Alert) -> Result<()> {
+    match context.json {
+        true => print_json(alert),
+        false => print(&whole(alert, context.lang)),
+    }
+}
+
+/// Writes all that is known of an alert.
+pub(crate) fn whole(a: &Alert, lang: Lang) -> String {
+    let mut facts = Facts::new();
+    facts.add(t::ID.get(lang), a.id);
+    facts.add(t::TITLE.get(lang), a.title.get(lang));
+    facts.add(t::RULE.get(lang), &a.rule);
+    facts.add(t::SEVERITY.get(lang), words::severity(a.severity).get(lang));
+    facts.add(t::STATUS.get(lang), words::status(a.status).get(lang));
+    facts.maybe(t::VERDICT.get(lang), a.verdict.map(|v| words::verdict(v).get(lang)));
+    facts.maybe(t::REASON.get(lang), a.reason.as_ref());
+    facts.maybe(t::BY.get(lang), a.by.as_ref());
+    facts.maybe(t::INCIDENT.get(lang), a.incident);
+    facts.add(t::HOST.get(lang), &a.host);
+    facts.add(t::AGENCY.get(lang), &a.agency);
+    facts.add(t::AGENT.get(lang), a.agent.short());
+    file_facts(a, lang, &mut facts);
+    if let Some(flow) = &a.flow {
+        flow_facts(flow, lang, &mut facts);
+    }
+    facts.maybe(t::SEEN.get(lang), a.what.as_ref());
+    facts.maybe(t::TECHNIQUE.get(lang), a.technique.as_ref());
+    facts.add(t::FIRST_SEEN.get(lang), moment(a.first_seen));
+    facts.add(t::LAST_SEEN.get(lang), moment(a.last_seen));
+    facts.add(t::RECEIVED.get(lang), moment(a.received));
+    facts.add(t::COUNT.get(lang), a.count);
+    facts.add(t::EXPLANATION.get(lang), a.explanation.get(lang));
+    facts.add(t::NEXT_STEP.get(lang), a.next_step.get(lang));
+    for e in &a.excerpts {
+        facts.add(t::EXCERPT.get(lang), excerpt(e));
+    }
+    facts.shown()
+}
+
+fn file_facts(a: &Alert, lang: Lang, facts: &mut Facts) {
+    facts.maybe(t::FILE.get(lang), a.path.as_ref());
+    facts.maybe("SHA-256", a.sha256);
+    if let Some(f) = &a.file {
+        let owner = f.owner.as_ref().map(|o| format!("{o} ({})", f.uid)).unwrap_or_else(|| f.uid.to_string());
+        facts.add(t::SIZE.get(lang), t::BYTES.with(lang, &[&f.size]));
+        facts.add(t::OWNER.get(lang), format!("{owner}, {:04o}", f.mode & 0o7777));
+        facts.add(t::MODIFIED.get(lang), moment(f.modified));
+    }
+    facts.maybe(t::PROCESS.get(lang), a.process.as_ref().map(process));
+}
+
+fn process(p: &Process) -> String {
+    let program = p.command.as_ref().or(p.exe.as_ref()).map(ToString::to_string).unwrap_or_default();
+    let user = p.user.as_ref().map(ToString::to_string).or_else(|| p.uid.map(|u| u.to_string()));
+    let user = user.map(|u| format!(" ({u})")).unwrap_or_default();
+    format!("{} {program}{user}", p.pid)
+}
+
+fn flow_facts(f: &FlowFacts, lang: Lang, facts: &mut Facts) {
+    let direction = match f.direction {
+        khien_core::event::Direction::ToServer => t::TO_SERVER,
+        khien_core::event::Direction::ToClient => t::TO_CLIENT,
+    };
+    let transport = format!("{:?}", f.transport).to_lowercase();
+    facts.add(t::FLOW.get(lang), format!("{transport} {} → {}", f.client, f.server));
+    facts.add(t::DIRECTION.get(lang), direction.get(lang));
+    facts.add(t::INTERFACE.get(lang), &f.interface);
+    facts.maybe(t::NAME.get(lang), f.name.as_ref());
+    facts.maybe("URL", f.url.as_ref());
+}
+
+fn excerpt(e: &Excerpt) -> String {
+    format!("@{} {}⟦{}⟧{}", e.offset, e.before, e.matched, e.after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::samples;
+
+    #[test]
+    fn the_queue_in_vietnamese() {
+        let alerts = [samples::file_alert(), samples::flow_alert()];
+
+        insta::assert_snapshot!(table(&alerts, Lang::Vi));
+    }
+
+    #[test]
+    fn a_file_alert_in_whole() {
+        insta::assert_snapshot!(whole(&samples::file_alert(), Lang::Vi));
+    }
+
+    #[test]
+    fn a_flow_alert_in_whole() {
+        insta::assert_snapshot!(whole(&samples::flow_alert(), Lang::En));
+    }
+
+    #[test]
+    fn a_line_of_the_feed() {
+        insta::assert_snapshot!(line(&samples::file_alert(), Lang::En));
+    }
+}

@@ -1,0 +1,139 @@
+//! `khien rules`: checks a pack as its authors do, signs it and hands it to the hub.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use khien_core::{
+    Lang, Timestamp,
+    api::PackState,
+    bundle::{MAX_PACK, Pack},
+    signature::{Purpose, Signed},
+    text::command as t,
+};
+use khien_rules::{base_pack, check, check::CheckReport, pack};
+use serde::Serialize;
+
+use super::Context;
+use crate::{
+    args,
+    exit::{Exit, Stop},
+    keys::Keys,
+    output::{Facts, print, print_json},
+};
+
+/// Runs one of its verbs.
+pub(crate) async fn run(context: &Context, what: args::Rules) -> Result<()> {
+    match what {
+        args::Rules::Check { dir } => checked(context, &dir, true),
+        args::Rules::Push { dir, .. } => push(context, dir.as_deref()).await,
+    }
+}
+
+/// What a check found, as `--json` prints it.
+#[derive(Serialize)]
+struct Shown {
+    version: u64,
+    rules: usize,
+    stream_rules: usize,
+    domains: usize,
+    positive_samples: usize,
+    clean_samples: usize,
+    untested: Vec<String>,
+    problems: Vec<String>,
+}
+
+fn shown(report: &CheckReport) -> Shown {
+    Shown {
+        version: report.version,
+        rules: report.rules,
+        stream_rules: report.stream_rules,
+        domains: report.domains,
+        positive_samples: report.positive,
+        clean_samples: report.clean,
+        untested: report.untested.iter().map(ToString::to_string).collect(),
+        problems: report.problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Checks a folder; anything wrong with it is an error.
+fn checked(context: &Context, dir: &Path, tell: bool) -> Result<()> {
+    let lang = context.lang;
+    let report = check::directory(dir).with_context(|| dir.display().to_string())?;
+    let it = shown(&report);
+    if tell {
+        match context.json {
+            true => print_json(&it)?,
+            false => print(&whole(&it, lang))?,
+        }
+    }
+    match it.problems.is_empty() {
+        true => Ok(()),
+        false => {
+            let what = t::PACK_WRONG.with(lang, &[&it.problems.len(), &it.problems.join("; ")]);
+            Err(Stop::new(Exit::Failed, what, t::NEXT_PACK_FIX.get(lang)).into())
+        }
+    }
+}
+
+fn whole(it: &Shown, lang: Lang) -> String {
+    let mut facts = Facts::new();
+    facts.add(t::VERSION.get(lang), it.version);
+    facts.add(t::RULES.get(lang), t::RULES_COUNT.with(lang, &[&it.rules, &it.stream_rules]));
+    facts.add(t::DOMAINS.get(lang), it.domains);
+    facts.add(t::SAMPLES.get(lang), t::SAMPLES_COUNT.with(lang, &[&it.positive_samples, &it.clean_samples]));
+    facts.maybe(t::UNTESTED.get(lang), (!it.untested.is_empty()).then(|| it.untested.join(", ")));
+    for problem in &it.problems {
+        facts.add(t::PROBLEM.get(lang), problem);
+    }
+    facts.shown()
+}
+
+async fn push(context: &Context, dir: Option<&Path>) -> Result<()> {
+    let (client, keys) = context.connect()?;
+    let now = Timestamp::now();
+    let pack = match dir {
+        Some(dir) => {
+            checked(context, dir, false)?;
+            pack::load_dir(dir, now).with_context(|| dir.display().to_string())?
+        }
+        None => base_pack(now),
+    };
+    let state = client.put_pack(&sign(&pack, &keys, context.lang)?).await?;
+    told(context, &state)
+}
+
+/// Signs a pack with the operator's key.
+pub(crate) fn sign(pack: &Pack, keys: &Keys, lang: Lang) -> Result<Signed> {
+    let body = serde_json::to_string(pack).context("pack has no JSON form")?;
+    match body.len() > MAX_PACK {
+        true => {
+            let what = t::PACK_TOO_LARGE.with(lang, &[&body.len(), &MAX_PACK]);
+            Err(Stop::new(Exit::Failed, what, t::NEXT_PACK_SMALLER.get(lang)).into())
+        }
+        false => Ok(Signed::new(body, Purpose::Pack, keys.signing())),
+    }
+}
+
+fn told(context: &Context, state: &PackState) -> Result<()> {
+    match context.json {
+        true => print_json(state),
+        false => print(&t::PACK_PUSHED.with(context.lang, &[&state.version])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use khien_core::bundle;
+
+    use super::*;
+
+    #[test]
+    fn the_base_pack_is_signed_so_that_agents_take_it() {
+        let keys = Keys::for_tests([7; 32]);
+        let pack = base_pack(Timestamp::UNIX_EPOCH);
+
+        let signed = sign(&pack, &keys, Lang::En).unwrap();
+
+        assert_eq!(bundle::open(&signed, &[keys.public()]).unwrap(), pack);
+    }
+}

@@ -1,0 +1,214 @@
+//! Values that the tests of the commands draw.
+
+use khien_core::{
+    AgentId, RunId, Severity, Sha256, Untrusted,
+    alert::{Alert, Status},
+    asset::{Agent, Coverage, Health, Presence, Sensor, Sight},
+    event::{Application, Direction, Excerpt, FileFacts, FlowFacts, Process, Transport},
+    incident::{Entry, EntryKind, Incident, IncidentStatus},
+    order::{FileTarget, Outcome},
+    run::{Run, RunState, RunSummary, StepProgress, StepState, Target, TargetResult},
+    text::Words,
+};
+
+fn at(text: &str) -> khien_core::Timestamp {
+    text.parse().unwrap()
+}
+
+fn words(vi: &str, en: &str) -> Words {
+    Words { vi: vi.to_owned(), en: en.to_owned() }
+}
+
+pub(crate) fn file_alert() -> Alert {
+    Alert {
+        id: "A-1".parse().unwrap(),
+        rule: "webshell.php.eval_request".parse().unwrap(),
+        title: words("Webshell PHP", "PHP web shell"),
+        severity: Severity::Critical,
+        status: Status::New,
+        verdict: None,
+        reason: None,
+        by: None,
+        agent: AgentId([1; 32]),
+        host: Untrusted::from("web1"),
+        agency: "Sở Y tế".to_owned(),
+        path: Some(Untrusted::from("/srv/www/a.php")),
+        sha256: Some(Sha256([2; 32])),
+        file: Some(FileFacts {
+            size: 31,
+            mode: 0o100_644,
+            uid: 33,
+            gid: 33,
+            owner: Some(Untrusted::from("www-data")),
+            modified: at("2026-11-22T03:00:00Z"),
+        }),
+        process: Some(Process {
+            pid: 812,
+            exe: Some(Untrusted::from("/usr/sbin/apache2")),
+            command: Some(Untrusted::from("apache2 -k start")),
+            uid: Some(33),
+            user: Some(Untrusted::from("www-data")),
+            parent: Some(1),
+        }),
+        flow: None,
+        what: None,
+        excerpts: vec![Excerpt {
+            offset: 6,
+            before: Untrusted::from("<?php "),
+            matched: Untrusted::from("eval($_POST['x\x1b[2J'])"),
+            after: Untrusted::from(";"),
+        }],
+        technique: Some("T1505.003".to_owned()),
+        explanation: words("Tệp chạy mã gửi từ ngoài.", "The file runs code sent from outside."),
+        next_step: words(
+            "Mở sự cố và chạy kịch bản webshell.",
+            "Open an incident and run playbook webshell.",
+        ),
+        first_seen: at("2026-11-22T03:00:01Z"),
+        last_seen: at("2026-11-22T03:05:01Z"),
+        received: at("2026-11-22T03:00:02Z"),
+        count: 2,
+        incident: None,
+        revision: 2,
+    }
+}
+
+pub(crate) fn flow_alert() -> Alert {
+    Alert {
+        id: "A-12".parse().unwrap(),
+        rule: "indicator.domain.c2".parse().unwrap(),
+        title: words("Tên miền điều khiển", "Control server name"),
+        severity: Severity::High,
+        status: Status::Acknowledged,
+        by: Some("thu".to_owned()),
+        path: None,
+        sha256: None,
+        file: None,
+        process: None,
+        excerpts: Vec::new(),
+        flow: Some(FlowFacts {
+            transport: Transport::Udp,
+            client: "[2001:db8::7]:40112".parse().unwrap(),
+            server: "192.0.2.53:53".parse().unwrap(),
+            direction: Direction::ToServer,
+            interface: Untrusted::from("eth0"),
+            application: Application::Dns,
+            name: Some(Untrusted::from("c2.example")),
+            url: None,
+        }),
+        technique: Some("T1071".to_owned()),
+        count: 1,
+        ..file_alert()
+    }
+}
+
+pub(crate) fn run() -> Run {
+    let target = Target {
+        agent: AgentId([1; 32]),
+        file: FileTarget { path: Untrusted::from("/srv/www/a.php"), sha256: Sha256([2; 32]) },
+    };
+    let step = |id: &str, vi: &str, en: &str, state, results| StepProgress {
+        step: id.parse().unwrap(),
+        title: words(vi, en),
+        state,
+        results,
+    };
+    let preserved = TargetResult {
+        agent: target.agent,
+        path: target.file.path.clone(),
+        outcome: Outcome::Done { evidence: None },
+        at: at("2026-11-22T03:10:01Z"),
+    };
+    Run {
+        id: RunId([0xab; 16]),
+        playbook: "webshell".to_owned(),
+        playbook_hash: Sha256([4; 32]),
+        incident: incident_id(),
+        state: RunState::WaitingForApproval,
+        targets: vec![target],
+        steps: vec![
+            step("preserve", "Lưu tệp", "Preserve the file", StepState::Done, vec![preserved]),
+            step("approve", "Phê duyệt", "Approve", StepState::Active, Vec::new()),
+            step("quarantine", "Cách ly", "Quarantine", StepState::Pending, Vec::new()),
+        ],
+        waiting_for: Some("approve".parse().unwrap()),
+        can_undo: false,
+        started_by: "thu".to_owned(),
+        started: at("2026-11-22T03:10:00Z"),
+    }
+}
+
+fn incident_id() -> khien_core::IncidentId {
+    "SC-2026-0001".parse().unwrap()
+}
+
+pub(crate) fn incident() -> Incident {
+    let entry = |time: &str, who: &str, kind, text: &str| Entry {
+        at: at(time),
+        who: who.to_owned(),
+        kind,
+        text: text.to_owned(),
+    };
+    Incident {
+        id: incident_id(),
+        title: "Webshell trên cổng thông tin".to_owned(),
+        status: IncidentStatus::Open,
+        severity: Severity::Critical,
+        agencies: vec!["Sở Y tế".to_owned()],
+        detected: at("2026-11-22T03:00:01Z"),
+        opened: at("2026-11-22T03:09:00Z"),
+        opened_by: "thu".to_owned(),
+        alerts: vec!["A-1".parse().unwrap()],
+        timeline: vec![
+            entry(
+                "2026-11-22T03:00:01Z",
+                "agent web1",
+                EntryKind::Detected,
+                "A-1 Webshell PHP /srv/www/a.php",
+            ),
+            entry("2026-11-22T03:09:00Z", "thu", EntryKind::Opened, ""),
+            entry("2026-11-22T03:09:30Z", "thu", EntryKind::Note, "đã gọi quản trị\n\u{202e}evil"),
+        ],
+        evidence: Vec::new(),
+        runs: vec![RunSummary {
+            id: run().id,
+            playbook: "webshell".to_owned(),
+            state: RunState::WaitingForApproval,
+        }],
+        revision: 7,
+    }
+}
+
+pub(crate) fn agent() -> Agent {
+    let coverage = |sensor, scope: &str, backend: &str, sight, reason: Option<&str>| Coverage {
+        sensor,
+        scope: Untrusted::from(scope),
+        backend: backend.to_owned(),
+        sight,
+        reason: reason.map(str::to_owned),
+    };
+    Agent {
+        id: AgentId([1; 32]),
+        host: Untrusted::from("web1"),
+        agency: "Sở Y tế".to_owned(),
+        os: Untrusted::from("Debian 12, Linux 6.18"),
+        version: "0.1.0".to_owned(),
+        presence: Presence::Online,
+        last_seen: at("2026-11-22T03:11:00Z"),
+        health: Health {
+            coverage: vec![
+                coverage(
+                    Sensor::File,
+                    "/srv/www",
+                    "notify",
+                    Sight::Reduced,
+                    Some("no privilege for fanotify"),
+                ),
+                coverage(Sensor::Network, "lo", "af_packet", Sight::Full, None),
+            ],
+            backlog: 3,
+            pack: 1,
+            ..Health::default()
+        },
+    }
+}

@@ -1,0 +1,112 @@
+//! How a command ends: an exit code that scripts can rely on, what went wrong, and the next step.
+
+use khien_core::{
+    Lang,
+    text::{Message, command as t},
+};
+
+use crate::{client::ClientError, config::NotSetUp, response::PlanError};
+
+/// The exit codes of `khien` for failures, as `--help` lists them; 0 is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// There is no such thing.
+    NotFound = 3,
+    /// The hub is not reachable.
+    Unreachable = 4,
+    /// The hub or a rule of this program says no.
+    Refused = 5,
+}
+
+/// An error of a command with its own exit code and next step.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct Stop {
+    /// How to exit.
+    pub(crate) exit: Exit,
+    /// What went wrong.
+    pub(crate) what: String,
+    /// What to do now.
+    pub(crate) next: String,
+}
+
+impl Stop {
+    /// Pairs what went wrong with what to do now.
+    pub(crate) fn new(exit: Exit, what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), next: next.into() }
+    }
+}
+
+/// Finds exit code, text and next step of any error of a command.
+pub(crate) fn explain(error: &anyhow::Error, lang: Lang) -> Stop {
+    let what = format!("{error:#}");
+    for cause in error.chain() {
+        if let Some(stop) = cause.downcast_ref::<Stop>() {
+            return Stop::new(stop.exit, what, stop.next.clone());
+        }
+        if let Some(e) = cause.downcast_ref::<ClientError>() {
+            let (exit, next) = of_client(e);
+            return Stop::new(exit, what, next.get(lang));
+        }
+        if let Some(e) = cause.downcast_ref::<PlanError>() {
+            return Stop::new(of_plan(e), e.shown(lang), e.next(lang));
+        }
+        if cause.is::<NotSetUp>() {
+            return Stop::new(Exit::Unreachable, what, t::NEXT_UP.get(lang));
+        }
+    }
+    Stop::new(Exit::Failed, what, t::NEXT_FIX.get(lang))
+}
+
+/// Tells whether the reader of our output went away, which is no failure of ours.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|c| c.downcast_ref::<std::io::Error>().is_some_and(broken))
+}
+
+fn of_plan(error: &PlanError) -> Exit {
+    match error {
+        PlanError::UnknownPlaybook(_) => Exit::NotFound,
+        PlanError::OtherPlaybook(_)
+        | PlanError::NoFiles(_)
+        | PlanError::NothingWaits(_)
+        | PlanError::NothingToUndo(_)
+        | PlanError::TooManyOrders(_) => Exit::Refused,
+    }
+}
+
+fn of_client(error: &ClientError) -> (Exit, Message) {
+    match error {
+        ClientError::Unreachable { .. } => (Exit::Unreachable, t::NEXT_UP),
+        ClientError::NotFound(_) => (Exit::NotFound, t::NEXT_LIST),
+        ClientError::Forbidden(_) => (Exit::Refused, t::NEXT_OPERATOR),
+        ClientError::Refused(_) => (Exit::Refused, t::NEXT_LOOK),
+        ClientError::Failed(_) => (Exit::Failed, t::NEXT_HUB_LOG),
+        ClientError::Reply(_) => (Exit::Failed, t::NEXT_VERSIONS),
+        ClientError::Settings(_) => (Exit::Failed, t::NEXT_SETTINGS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_exit_code_under_context() {
+        let lost =
+            ClientError::Unreachable { address: "127.0.0.1:1".to_owned(), cause: "refused".to_owned() };
+        let error = Err::<(), _>(lost).context("cannot list alerts").unwrap_err();
+
+        let stop = explain(&error, Lang::En);
+
+        assert_eq!(stop.exit, Exit::Unreachable);
+        assert!(stop.what.contains("127.0.0.1:1"), "{}", stop.what);
+        assert!(stop.next.contains("khien up"), "{}", stop.next);
+    }
+}

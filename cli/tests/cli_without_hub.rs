@@ -1,0 +1,123 @@
+//! What `khien` says and how it exits where no hub runs.
+// A helper of a test fails like the test itself.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn khien(home: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_khien"));
+    command.args(args).env_remove("KHIEN_LANG").env_remove("XDG_DATA_HOME").env("KHIEN_HOME", home);
+    command.output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn help_is_vietnamese_by_default_and_lists_the_exit_codes() {
+    let home = tempfile::tempdir().unwrap();
+
+    let vi = khien(home.path(), &["--help"]);
+    let en = khien(home.path(), &["--lang", "en", "--help"]);
+
+    assert_eq!(vi.status.code(), Some(0));
+    assert!(printed(&vi).contains("Mã thoát:"), "{}", printed(&vi));
+    assert!(printed(&en).contains("4  hub not reachable"), "{}", printed(&en));
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2() {
+    let home = tempfile::tempdir().unwrap();
+
+    for args in [
+        &["alert"][..],
+        &["alert", "show", "x"],
+        &["alert", "close", "A-1"],
+        &["nonsense"],
+        &["--lang", "fr"],
+    ] {
+        let output = khien(home.path(), args);
+
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(printed(&output).is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn an_empty_home_says_to_run_khien_up() {
+    let home = tempfile::tempdir().unwrap();
+
+    let output = khien(home.path(), &["--lang", "en", "alert", "list"]);
+
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    assert!(said(&output).contains("next step:") && said(&output).contains("khien up"), "{}", said(&output));
+    assert!(printed(&output).is_empty());
+}
+
+#[test]
+fn a_hub_that_is_away_exits_with_4_and_the_next_step() {
+    let home = tempfile::tempdir().unwrap();
+    set_up(home.path());
+
+    let output = khien(home.path(), &["alert", "list", "--json"]);
+
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    assert!(said(&output).contains("khien up"), "{}", said(&output));
+    assert!(printed(&output).is_empty());
+}
+
+#[test]
+fn the_playbook_library_needs_no_hub() {
+    let home = tempfile::tempdir().unwrap();
+
+    let list = khien(home.path(), &["playbook", "list", "--json"]);
+    let none = khien(home.path(), &["--lang", "en", "playbook", "show", "nothing"]);
+
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+    assert_eq!(list[0]["id"], "webshell");
+    assert_eq!(none.status.code(), Some(3));
+    assert!(said(&none).contains("khien playbook list"), "{}", said(&none));
+}
+
+#[test]
+fn a_false_positive_without_a_reason_is_not_sent() {
+    let home = tempfile::tempdir().unwrap();
+    set_up(home.path());
+
+    let output = khien(home.path(), &["alert", "close", "A-1", "--verdict", "false-positive"]);
+
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("--reason"), "{}", said(&output));
+}
+
+/// Writes a home whose hub was at a port where nobody listens now.
+fn set_up(home: &Path) {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let cert = rcgen::CertificateParams::new(vec!["khien-hub.internal".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    // RFC 8410: the seed is the last 32 bytes of the version 1 form, and follows the same prefix in version 2.
+    let der = key.serialize_der();
+    let at = der.windows(4).position(|w| w == [0x04, 0x22, 0x04, 0x20]).unwrap() + 4;
+    let prefix =
+        [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    let body = data_encoding::BASE64.encode(&[&prefix[..], &der[at..at + 32]].concat());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = format!(
+        "hub = \"{free}\"\nca = \"cert.pem\"\nkey = \"key.pem\"\ncert = \"cert.pem\"\noperator = \"thu\"\n"
+    );
+    std::fs::write(home.join("khien.toml"), config).unwrap();
+    std::fs::write(home.join("key.pem"), pem).unwrap();
+    std::fs::write(home.join("cert.pem"), cert.pem()).unwrap();
+}

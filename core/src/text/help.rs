@@ -1,0 +1,217 @@
+//! Help of the commands. A path names its text: `alert list`, or `alert list --status` for an option.
+
+use super::Message;
+
+/// Lists the exit codes.
+pub const EXIT_CODES: Message = Message::new(
+    "Mã thoát:
+  0  xong
+  1  thất bại
+  2  gõ sai lệnh
+  3  không tìm thấy
+  4  không tới được trung tâm
+  5  bị từ chối",
+    "Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  not found
+  4  hub not reachable
+  5  refused",
+);
+
+/// Returns the help of a command or an option.
+#[must_use]
+pub fn text(path: &str) -> Option<Message> {
+    TEXTS.iter().find(|(p, _)| *p == path).map(|(_, m)| *m)
+}
+
+const TEXTS: &[(&str, Message)] = &[
+    (
+        "",
+        Message::new(
+            "Khiên: phát hiện, xử lý và báo cáo sự cố an ninh mạng",
+            "Khiên: detect, respond to and report security incidents",
+        ),
+    ),
+    (
+        "--home",
+        Message::new(
+            "Thư mục dữ liệu [mặc định: ~/.local/share/khien]",
+            "Folder of all state [default: ~/.local/share/khien]",
+        ),
+    ),
+    ("--lang", Message::new("Ngôn ngữ: vi hoặc en", "Language: vi or en")),
+    ("--json", Message::new("In JSON với tên trường ổn định", "Print JSON with stable field names")),
+    ("--help", Message::new("Xem cách dùng", "Print help")),
+    ("--version", Message::new("Xem phiên bản", "Print version")),
+    (
+        "--wait",
+        Message::new(
+            "Chờ đến khi xong hoặc cần người quyết định (mặc định khi có màn hình)",
+            "Wait until it ends or needs a person (default at a terminal)",
+        ),
+    ),
+    ("--no_wait", Message::new("Không chờ", "Do not wait")),
+    ("--yes", Message::new("Ký không hỏi", "Sign without asking")),
+    (
+        "up",
+        Message::new(
+            "Khởi động trung tâm và tác tử trên máy này, mở hàng đợi cảnh báo",
+            "Start hub and agent on this machine and open the live alert queue",
+        ),
+    ),
+    (
+        "up --watch",
+        Message::new(
+            "Thư mục cần theo dõi [mặc định: thư mục hiện tại và, khi có quyền, các thư mục web]",
+            "Folders to watch [default: the current one and, when privileged, the usual web roots]",
+        ),
+    ),
+    (
+        "up --interface",
+        Message::new(
+            "Giao diện mạng cần theo dõi [mặc định: lo và đường mặc định]",
+            "Network interfaces to watch [default: loopback and the default route's]",
+        ),
+    ),
+    (
+        "up --agency",
+        Message::new(
+            "Cơ quan của máy này, dùng khi đăng ký lần đầu [mặc định: tên máy]",
+            "Agency of this machine, for its first enrolment [default: the host's name]",
+        ),
+    ),
+    (
+        "up --no_ui",
+        Message::new("In từng dòng thay vì mở giao diện", "Print lines instead of opening the UI"),
+    ),
+    ("ui", Message::new("Mở giao diện với trung tâm đang chạy", "Open the UI on a hub that runs already")),
+    ("alert", Message::new("Cảnh báo", "Alerts")),
+    (
+        "alert list",
+        Message::new("Liệt kê, nặng nhất và mới nhất trước", "List, most severe and newest first"),
+    ),
+    (
+        "alert list --status",
+        Message::new(
+            "Chỉ trạng thái này: new, acknowledged hoặc closed",
+            "Only this status: new, acknowledged or closed",
+        ),
+    ),
+    (
+        "alert list --find",
+        Message::new(
+            "Chỉ cảnh báo chứa các từ này, không phân biệt dấu",
+            "Only alerts with these words; marks do not matter",
+        ),
+    ),
+    ("alert list --limit", Message::new("Tối đa bao nhiêu", "At most this many")),
+    ("alert show", Message::new("Xem một cảnh báo với mọi chi tiết", "Show one alert with every detail")),
+    ("alert show --id", Message::new("Mã cảnh báo, ví dụ A-12", "Alert id, such as A-12")),
+    ("alert ack", Message::new("Tiếp nhận cảnh báo", "Acknowledge alerts")),
+    ("alert ack --id", Message::new("Mã cảnh báo", "Alert ids")),
+    ("alert close", Message::new("Đóng cảnh báo với kết luận", "Close alerts with a verdict")),
+    ("alert close --id", Message::new("Mã cảnh báo", "Alert ids")),
+    (
+        "alert close --verdict",
+        Message::new("Kết luận: true-positive (đúng) hoặc false-positive (báo động nhầm)", "What was found"),
+    ),
+    (
+        "alert close --reason",
+        Message::new("Lý do; bắt buộc với báo động nhầm", "Why; needed for a false positive"),
+    ),
+    ("alert reopen", Message::new("Mở lại cảnh báo đã đóng", "Take closed alerts back into the queue")),
+    ("alert reopen --id", Message::new("Mã cảnh báo", "Alert ids")),
+    ("incident", Message::new("Sự cố", "Incidents")),
+    ("incident open", Message::new("Mở sự cố từ các cảnh báo", "Open an incident from alerts")),
+    ("incident open --alerts", Message::new("Mã các cảnh báo", "Alert ids")),
+    (
+        "incident open --title",
+        Message::new("Tên sự cố [mặc định: tên cảnh báo đầu tiên]", "Title [default: the first alert's]"),
+    ),
+    ("incident list", Message::new("Liệt kê, mới nhất trước", "List, newest first")),
+    (
+        "incident show",
+        Message::new("Xem diễn biến, thời hạn pháp lý, chứng cứ", "Show timeline, legal clocks, evidence"),
+    ),
+    ("incident show --id", Message::new("Mã sự cố, ví dụ SC-2026-0001", "Incident id, such as SC-2026-0001")),
+    ("incident note", Message::new("Ghi chú vào diễn biến", "Write a note in the timeline")),
+    ("incident note --id", Message::new("Mã sự cố", "Incident id")),
+    ("incident note --text", Message::new("Nội dung", "The text")),
+    ("playbook", Message::new("Kịch bản xử lý", "Playbooks")),
+    ("playbook list", Message::new("Liệt kê thư viện", "List the library")),
+    ("playbook show", Message::new("Xem các bước", "Show the steps")),
+    ("playbook show --id", Message::new("Mã kịch bản, ví dụ webshell", "Playbook id, such as webshell")),
+    ("playbook run", Message::new("Chạy kịch bản cho một sự cố", "Run a playbook for an incident")),
+    ("playbook run --id", Message::new("Mã kịch bản", "Playbook id")),
+    ("playbook run --incident", Message::new("Mã sự cố", "Incident id")),
+    ("run", Message::new("Các lần chạy kịch bản", "Playbook runs")),
+    ("run list", Message::new("Liệt kê, mới nhất trước", "List, newest first")),
+    ("run show", Message::new("Xem một lần chạy", "Show one run")),
+    ("run show --run", Message::new("Mã lần chạy hoặc phần đầu của mã", "Run id or how it begins")),
+    (
+        "run approve",
+        Message::new(
+            "Phê duyệt bước đang chờ và ký các lệnh tiếp theo",
+            "Approve the step that waits and sign the next orders",
+        ),
+    ),
+    ("run approve --run", Message::new("Mã lần chạy hoặc phần đầu của mã", "Run id or how it begins")),
+    ("run refuse", Message::new("Từ chối bước đang chờ", "Say no to the step that waits")),
+    ("run refuse --run", Message::new("Mã lần chạy hoặc phần đầu của mã", "Run id or how it begins")),
+    ("run refuse --reason", Message::new("Lý do", "Why")),
+    ("run undo", Message::new("Hoàn tác những gì đã làm", "Undo what a run did")),
+    ("run undo --run", Message::new("Mã lần chạy hoặc phần đầu của mã", "Run id or how it begins")),
+    ("agent", Message::new("Tác tử trên máy chủ của các cơ quan", "Agents on the agencies' servers")),
+    (
+        "agent list",
+        Message::new(
+            "Liệt kê: kết nối, tầm nhìn, tồn đọng, gói luật",
+            "List: presence, coverage, backlog, rule pack",
+        ),
+    ),
+    ("agent token", Message::new("Tạo mã mời cho một tác tử mới", "Make a token that invites one agent")),
+    ("agent token --agency", Message::new("Cơ quan của máy chủ", "Agency of the server")),
+    (
+        "agent token --hours",
+        Message::new("Số giờ hiệu lực, tối đa 24", "For how many hours it is good, at most 24"),
+    ),
+    (
+        "agent token --hub",
+        Message::new(
+            "Địa chỉ trung tâm mà máy chủ đó gọi tới [mặc định: như trong khien.toml]",
+            "Address of the hub as that server sees it [default: as in khien.toml]",
+        ),
+    ),
+    ("report", Message::new("Báo cáo", "Reports")),
+    ("report draft", Message::new("Soạn báo cáo: DOCX, PDF và STIX", "Draft a report: DOCX, PDF and STIX")),
+    ("report draft --incident", Message::new("Mã sự cố", "Incident id")),
+    ("report draft --form", Message::new("Biểu mẫu, ví dụ nd331-nhanh", "Form, such as nd331-nhanh")),
+    (
+        "report draft --stage",
+        Message::new(
+            "Giai đoạn: now, 24h, 72h, update hoặc final [mặc định: 24h]",
+            "Stage: now, 24h, 72h, update or final [default: 24h]",
+        ),
+    ),
+    ("report draft --out", Message::new("Thư mục ghi tệp", "Folder for the files")),
+    ("report draft --set", Message::new("Điền một trường", "Fill a field")),
+    ("rules", Message::new("Gói luật", "Rule packs")),
+    ("rules check", Message::new("Kiểm tra một gói với các mẫu thử", "Check a pack with its samples")),
+    ("rules check --dir", Message::new("Thư mục có pack.toml", "Folder with pack.toml")),
+    ("rules push", Message::new("Ký gói luật và gửi lên trung tâm", "Sign a pack and hand it to the hub")),
+    ("rules push --dir", Message::new("Thư mục có pack.toml", "Folder with pack.toml")),
+    ("rules push --base", Message::new("Gói đi kèm chương trình", "The pack that comes with this program")),
+    ("evidence", Message::new("Chứng cứ", "Evidence")),
+    (
+        "evidence get",
+        Message::new(
+            "Lấy bản sao; việc này được ghi vào hồ sơ bàn giao",
+            "Take a copy out; this goes in the custody record",
+        ),
+    ),
+    ("evidence get --sha256", Message::new("SHA-256 của chứng cứ", "SHA-256 of the evidence")),
+    ("evidence get --incident", Message::new("Mã sự cố", "Incident id")),
+    ("evidence get --out", Message::new("Tệp ghi ra; không ghi đè", "File to write; never overwritten")),
+];

@@ -1,0 +1,73 @@
+//! The rule pack that the team signed: checked, kept, offered to agents. The hub never runs a rule.
+
+use std::sync::Arc;
+
+use khien_core::{
+    Sha256, Timestamp,
+    api::PackState,
+    bundle::{self, Pack},
+    signature::Signed,
+};
+
+use crate::{
+    fault::Fault,
+    hub::Hub,
+    orders,
+    store::{Operator, PackRow, Read, Write},
+};
+
+/// Takes a newer pack; the current one again is nothing.
+pub(crate) async fn put(hub: &Arc<Hub>, by: Operator, signed: Signed) -> Result<PackState, Fault> {
+    let (state, pack) = hub.store.write(move |tx| keep(tx, &by, signed, Timestamp::now())).await?;
+    hub.set_pack(pack);
+    tracing::info!(version = state.version, "rule pack is offered to agents");
+    Ok(state)
+}
+
+fn keep(
+    tx: &mut dyn Write,
+    by: &Operator,
+    signed: Signed,
+    now: Timestamp,
+) -> Result<(PackState, Pack), Fault> {
+    let keys = orders::trusted(tx)?;
+    let pack = bundle::open(&signed, &keys).map_err(|e| Fault::Forbidden(format!("pack is refused: {e}")))?;
+    let sha256 = Sha256::of(signed.body.as_bytes());
+    let state = PackState { version: pack.version, sha256: Some(sha256) };
+    if i64::try_from(pack.version).is_err() || pack.version == 0 {
+        return Err(Fault::Bad("a pack's version is a number from 1".to_owned()));
+    }
+    if let Some(current) = tx.pack()? {
+        if current.version == pack.version && current.sha256 == sha256 {
+            return Ok((state, pack));
+        }
+        if pack.version <= current.version {
+            let (new, old) = (pack.version, current.version);
+            return Err(Fault::Conflict(format!("pack version {new} is not above the current one, {old}")));
+        }
+    }
+    tx.put_pack(&PackRow { version: pack.version, sha256, signed }, by.name(), now)?;
+    tx.next_revision();
+    Ok((state, pack))
+}
+
+/// Tells which pack is offered.
+pub(crate) fn state(tx: &dyn Read) -> Result<PackState, Fault> {
+    let pack = tx.pack()?;
+    Ok(PackState { version: pack.as_ref().map_or(0, |p| p.version), sha256: pack.map(|p| p.sha256) })
+}
+
+/// Returns the pack that is offered, as it was signed.
+pub(crate) fn signed(tx: &dyn Read) -> Result<Signed, Fault> {
+    Ok(tx.pack()?.ok_or_else(|| Fault::Missing("a rule pack".to_owned()))?.signed)
+}
+
+/// Reads the stored pack at the start, for the words that describe detections. One whose signer was shut out since
+/// then describes nothing.
+pub(crate) fn stored(tx: &dyn Read) -> Option<Pack> {
+    let row = tx.pack().ok()??;
+    let keys = orders::trusted(tx).ok()?;
+    bundle::open(&row.signed, &keys)
+        .inspect_err(|error| tracing::warn!(%error, "stored pack is not used"))
+        .ok()
+}

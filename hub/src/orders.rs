@@ -1,0 +1,105 @@
+//! Mandates and the orders under them: the hub relays what operators signed and can add nothing to it.
+
+use khien_core::{
+    AgentId, RunId, Sha256, Timestamp,
+    mandate::{self, CLOCK_SLACK, MAX_LIFE, Mandate, Refusal},
+    order::{Allowed, Order},
+    signature::{OperatorKey, Signed},
+    time,
+};
+
+use crate::{
+    fault::Fault,
+    store::{Operator, OrderRow, Read, Write},
+};
+
+/// About how many bytes of orders one answer carries; an agent asks again for the rest.
+const ANSWER: usize = 512 << 10;
+
+/// What a mandate must say to be taken.
+pub(crate) struct Expected {
+    pub(crate) run: RunId,
+    pub(crate) playbook: Sha256,
+    pub(crate) orders: Vec<Allowed>,
+}
+
+/// Reads a mandate that the caller signed and that allows exactly what is expected.
+pub(crate) fn check(
+    tx: &dyn Read,
+    signed: &Signed,
+    caller: &Operator,
+    expected: &Expected,
+    now: Timestamp,
+) -> Result<Mandate, Fault> {
+    let keys = trusted(tx)?;
+    let refused = |why: Refusal| Fault::Forbidden(format!("mandate is refused: {why}"));
+    let mandate = mandate::open(signed, &keys).map_err(refused)?;
+    if !signed.signatures.iter().any(|s| Some(s.key) == caller.key.id()) {
+        return Err(Fault::Forbidden("mandate must be signed by the operator who sends it".to_owned()));
+    }
+    if mandate.expires.duration_since(mandate.issued) > MAX_LIFE {
+        return Err(refused(Refusal::TooLong));
+    }
+    if mandate.issued > time::after(now, CLOCK_SLACK) {
+        return Err(refused(Refusal::NotYet(mandate.issued)));
+    }
+    if mandate.expires < now {
+        return Err(refused(Refusal::Expired(mandate.expires)));
+    }
+    if mandate.run != expected.run || mandate.playbook != expected.playbook {
+        return Err(Fault::Conflict("mandate is for another run or another playbook".to_owned()));
+    }
+    if mandate.orders != expected.orders {
+        return Err(Fault::Conflict(
+            "mandate does not allow exactly the orders of this part of the playbook".to_owned(),
+        ));
+    }
+    match tx.mandate_run(mandate.nonce)? {
+        Some(_) => Err(Fault::Conflict("mandate was used before".to_owned())),
+        None => Ok(mandate),
+    }
+}
+
+/// Returns the keys whose signatures count.
+pub(crate) fn trusted(tx: &dyn Read) -> Result<Vec<OperatorKey>, Fault> {
+    Ok(tx.operators()?.into_iter().filter(|o| !o.revoked).map(|o| o.key).collect())
+}
+
+/// Gives orders out under a run's newest mandate; returns those that it does not allow.
+pub(crate) fn dispatch(
+    tx: &mut dyn Write,
+    run: RunId,
+    wanted: Vec<Allowed>,
+    now: Timestamp,
+) -> Result<Vec<Allowed>, Fault> {
+    let Some((signed, by)) = tx.newest_mandate(run)? else { return Ok(wanted) };
+    let keys = trusted(tx)?;
+    let mandate =
+        mandate::open(&signed, &keys).map_err(|e| Fault::Internal(format!("stored mandate: {e}")))?;
+    let mut not_allowed = Vec::new();
+    for allowed in wanted {
+        let place = mandate.orders.iter().position(|o| *o == allowed).and_then(|i| u32::try_from(i).ok());
+        let Some(place) = place else {
+            not_allowed.push(allowed);
+            continue;
+        };
+        tx.add_order(&OrderRow {
+            id: mandate.order_id(place),
+            run,
+            nonce: mandate.nonce,
+            place,
+            allowed,
+            by: by.clone(),
+            created: now,
+            expires: mandate.expires,
+            receipt: None,
+        })?;
+    }
+    tx.wake_orders();
+    Ok(not_allowed)
+}
+
+/// Returns an agent's orders that wait for an answer.
+pub(crate) fn waiting(tx: &dyn Read, agent: AgentId, now: Timestamp) -> Result<Vec<Order>, Fault> {
+    Ok(tx.open_orders(agent, now, ANSWER)?)
+}

@@ -1,0 +1,88 @@
+//! What operators may ask about incidents and their evidence.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    body::{Body, Bytes},
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use khien_core::{
+    IncidentId, Sha256, Timestamp,
+    api::{AddNote, Incidents, OpenIncident},
+    incident::Incident,
+};
+use serde::Deserialize;
+use tokio::io::AsyncReadExt;
+
+use super::{body::Bounded, id};
+use crate::{auth::OperatorPeer, evidence as bytes, fault::Fault, hub::Hub, incidents};
+
+/// The most incidents in one answer.
+const MOST: u32 = 500;
+/// Bytes of evidence that are read at once.
+const PIECE: usize = 256 << 10;
+
+type Answer<T> = Result<Json<T>, Fault>;
+
+/// `?incident=`
+#[derive(Debug, Deserialize)]
+pub(super) struct Of {
+    incident: IncidentId,
+}
+
+pub(super) async fn list(State(hub): State<Arc<Hub>>) -> Answer<Incidents> {
+    let read =
+        hub.store.read(|tx| tx.incidents(MOST)?.into_iter().map(|i| incidents::whole(tx, i)).collect());
+    Ok(Json(Incidents { incidents: read.await? }))
+}
+
+pub(super) async fn open(
+    State(hub): State<Arc<Hub>>,
+    Extension(OperatorPeer(by)): Extension<OperatorPeer>,
+    Bounded(wanted): Bounded<OpenIncident>,
+) -> Answer<Incident> {
+    Ok(Json(hub.store.write(move |tx| incidents::open(tx, &wanted, by.name(), Timestamp::now())).await?))
+}
+
+pub(super) async fn show(State(hub): State<Arc<Hub>>, Path(incident): Path<String>) -> Answer<Incident> {
+    let incident = id(&incident)?;
+    Ok(Json(hub.store.read(move |tx| incidents::show(tx, incident)).await?))
+}
+
+pub(super) async fn note(
+    State(hub): State<Arc<Hub>>,
+    Extension(OperatorPeer(by)): Extension<OperatorPeer>,
+    Path(incident): Path<String>,
+    Bounded(note): Bounded<AddNote>,
+) -> Answer<Incident> {
+    let incident = id(&incident)?;
+    let work =
+        hub.store.write(move |tx| incidents::note(tx, incident, &note.text, by.name(), Timestamp::now()));
+    Ok(Json(work.await?))
+}
+
+pub(super) async fn evidence(
+    State(hub): State<Arc<Hub>>,
+    Extension(OperatorPeer(by)): Extension<OperatorPeer>,
+    Path(sha256): Path<String>,
+    of: Result<Query<Of>, QueryRejection>,
+) -> Result<Response, Fault> {
+    let Query(of) = of.map_err(|e| Fault::Bad(e.body_text()))?;
+    let sha256: Sha256 = id(&sha256)?;
+    let (file, size) = bytes::export(&hub, sha256, of.incident, by.name().to_owned()).await?;
+    let pieces = stream::try_unfold(file, async |mut file| {
+        let mut piece = vec![0; PIECE];
+        let n = file.read(&mut piece).await?;
+        piece.truncate(n);
+        Ok::<_, std::io::Error>((n > 0).then(|| (Bytes::from(piece), file)))
+    });
+    let head = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, size.to_string()),
+    ];
+    Ok((head, Body::from_stream(pieces)).into_response())
+}

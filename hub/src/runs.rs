@@ -1,0 +1,398 @@
+//! Playbook runs: every input is stored in the same transaction as what follows from it, so that a hub that was
+//! killed goes on where it was and does no step twice.
+
+use khien_core::{
+    OrderId, RunId, Timestamp,
+    api::{Approve, Refuse, StartRun, Undo},
+    incident::{Entry, EntryKind, IncidentStatus},
+    order::{Allowed, Outcome, Receipt, Verb},
+    run::{Run, RunState, Target},
+    signature::Signed,
+    time::{self, SignedDuration},
+};
+use khien_playbooks::{
+    Playbook,
+    run::{self as engine, Effect, Input, Machine},
+};
+
+use crate::{
+    evidence,
+    fault::Fault,
+    incidents,
+    orders::{self, Expected},
+    store::{Host, Operator, OrderRow, Read, Write},
+};
+
+/// How long after a mandate's end an answer may still be on its way.
+const GRACE: SignedDuration = SignedDuration::from_secs(60);
+/// The most targets of one run.
+const MAX_TARGETS: usize = 250;
+/// The longest reason in bytes.
+const MAX_REASON: usize = 16 << 10;
+
+/// A run and the machine that says how it goes on.
+struct Case {
+    run: Run,
+    machine: Machine,
+}
+
+/// Starts a run; the same run again is the same start.
+pub(crate) fn start(
+    tx: &mut dyn Write,
+    library: &[Playbook],
+    caller: &Operator,
+    wanted: StartRun,
+    now: Timestamp,
+) -> Result<Run, Fault> {
+    if let Some(run) = tx.run(wanted.run)? {
+        let same = run.incident == wanted.incident
+            && run.playbook == wanted.playbook
+            && run.targets == wanted.targets;
+        return if same {
+            Ok(run)
+        } else {
+            Err(Fault::Conflict(format!("run {} is another one", wanted.run)))
+        };
+    }
+    let playbook = known_playbook(library, &wanted.playbook)?;
+    if playbook.hash != wanted.playbook_hash {
+        return Err(Fault::Conflict(format!("playbook `{}` has another text at the hub", playbook.id)));
+    }
+    check_targets(tx, &wanted)?;
+    let expected = Expected {
+        run: wanted.run,
+        playbook: playbook.hash,
+        orders: engine::orders_from_start(playbook, &wanted.targets),
+    };
+    let mandate = orders::check(tx, &wanted.mandate, caller, &expected, now)?;
+    tx.add_mandate(wanted.run, mandate.nonce, &wanted.mandate, caller.name(), now)?;
+    let text = playbook.title.vi.clone();
+    incidents::write(tx, wanted.incident, entry(caller.name(), EntryKind::RunStarted, text, now))?;
+    let mut case = begin(playbook, wanted, caller, now);
+    case.advance(tx, Input::Start, caller.name(), now)?;
+    Ok(case.run)
+}
+
+fn begin(playbook: &Playbook, wanted: StartRun, caller: &Operator, now: Timestamp) -> Case {
+    let machine = Machine::new(playbook.clone(), wanted.targets.clone());
+    let run = Run {
+        id: wanted.run,
+        playbook: wanted.playbook,
+        playbook_hash: playbook.hash,
+        incident: wanted.incident,
+        state: RunState::Running,
+        targets: wanted.targets,
+        steps: Vec::new(),
+        waiting_for: None,
+        can_undo: false,
+        started_by: caller.name().to_owned(),
+        started: now,
+    };
+    Case { run, machine }
+}
+
+fn known_playbook<'a>(library: &'a [Playbook], id: &str) -> Result<&'a Playbook, Fault> {
+    let found = library.iter().find(|p| p.id == id);
+    found.ok_or_else(|| Fault::Conflict("playbook is not in the hub's library".to_owned()))
+}
+
+/// Checks that a run works on what its incident is about, and on nothing else.
+fn check_targets(tx: &dyn Read, wanted: &StartRun) -> Result<(), Fault> {
+    let incident = incidents::row(tx, wanted.incident)?;
+    if incident.status == IncidentStatus::Closed {
+        return Err(Fault::Conflict(format!("incident {} is closed", incident.id)));
+    }
+    if wanted.targets.is_empty() || wanted.targets.len() > MAX_TARGETS {
+        return Err(Fault::Bad(format!("a run has 1 to {MAX_TARGETS} targets")));
+    }
+    let mut places: Vec<_> = wanted.targets.iter().map(|t| (t.agent, &t.file.path)).collect();
+    places.sort_unstable();
+    if places.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Fault::Bad("a run names each file once".to_owned()));
+    }
+    let alerts = tx.alerts_of(wanted.incident)?;
+    let belongs = |t: &Target| {
+        alerts.iter().any(|a| {
+            a.agent == t.agent && a.path.as_ref() == Some(&t.file.path) && a.sha256 == Some(t.file.sha256)
+        })
+    };
+    match wanted.targets.iter().find(|t| !belongs(t)) {
+        Some(t) => Err(Fault::Conflict(format!(
+            "{} is not in an alert of incident {}",
+            t.file.path, wanted.incident
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Says yes to the step that waits.
+pub(crate) fn approve(
+    tx: &mut dyn Write,
+    library: &[Playbook],
+    caller: &Operator,
+    (id, wanted): (RunId, Approve),
+    now: Timestamp,
+) -> Result<Run, Fault> {
+    let mut case = Case::load(tx, library, id)?;
+    if given_before(tx, id, &wanted.mandate)? {
+        return Ok(case.run);
+    }
+    case.must_wait_for(&wanted.step)?;
+    let playbook = known_playbook(library, &case.run.playbook)?;
+    let orders = engine::orders_after(playbook, &wanted.step, &case.run.targets);
+    case.admit(tx, orders, &wanted.mandate, caller, now)?;
+    let text = case.step_title(&wanted.step);
+    incidents::write(tx, case.run.incident, entry(caller.name(), EntryKind::Approved, text, now))?;
+    case.advance(tx, Input::Approve { step: wanted.step }, caller.name(), now)?;
+    Ok(case.run)
+}
+
+/// Says no to the step that waits.
+pub(crate) fn refuse(
+    tx: &mut dyn Write,
+    library: &[Playbook],
+    caller: &Operator,
+    (id, wanted): (RunId, Refuse),
+    now: Timestamp,
+) -> Result<Run, Fault> {
+    let reason = wanted.reason.trim();
+    if reason.is_empty() || reason.len() > MAX_REASON {
+        return Err(Fault::Bad("refusing a step needs a reason of at most 16 KiB".to_owned()));
+    }
+    let mut case = Case::load(tx, library, id)?;
+    case.must_wait_for(&wanted.step)?;
+    let text = format!("{}: {reason}", case.step_title(&wanted.step));
+    incidents::write(tx, case.run.incident, entry(caller.name(), EntryKind::Refused, text, now))?;
+    case.advance(tx, Input::Refuse { step: wanted.step }, caller.name(), now)?;
+    Ok(case.run)
+}
+
+/// Undoes what a run did.
+pub(crate) fn undo(
+    tx: &mut dyn Write,
+    library: &[Playbook],
+    caller: &Operator,
+    (id, wanted): (RunId, Undo),
+    now: Timestamp,
+) -> Result<Run, Fault> {
+    let mut case = Case::load(tx, library, id)?;
+    if given_before(tx, id, &wanted.mandate)? {
+        return Ok(case.run);
+    }
+    if !case.machine.can_undo() {
+        let state = case.run.state.as_str();
+        return Err(Fault::Conflict(format!("run {id} is {state} and has nothing that can be undone now")));
+    }
+    let orders = case.machine.undo_orders();
+    case.admit(tx, orders, &wanted.mandate, caller, now)?;
+    let text = case.title(library);
+    incidents::write(tx, case.run.incident, entry(caller.name(), EntryKind::UndoAsked, text, now))?;
+    case.advance(tx, Input::Undo, caller.name(), now)?;
+    Ok(case.run)
+}
+
+/// Tells whether this very mandate was taken for this run already: the answer to it was lost on the way.
+fn given_before(tx: &dyn Read, run: RunId, signed: &Signed) -> Result<bool, Fault> {
+    Ok(tx.newest_mandate(run)?.is_some_and(|(newest, _)| newest == *signed))
+}
+
+/// Takes an agent's answer to an order.
+pub(crate) fn receipt(
+    tx: &mut dyn Write,
+    library: &[Playbook],
+    host: &Host,
+    mut receipt: Receipt,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let Some(order) = tx.order(receipt.order)?.filter(|o| o.allowed.agent == host.agent.id) else {
+        tracing::warn!(agent = %host.agent.id, order = %receipt.order, "receipt for no order of this agent");
+        return Ok(());
+    };
+    if order.receipt.is_some() {
+        return too_late(tx, host, &order, &receipt, now);
+    }
+    receipt.at = receipt.at.max(time::after(order.created, -SignedDuration::from_mins(2))).min(now);
+    if let Some(failed) = evidence::missing(tx, &order, &receipt)? {
+        receipt.outcome = failed;
+    }
+    evidence::collected(tx, host, &order, &receipt)?;
+    let who = format!("agent {}", host.agent.host);
+    answer(tx, library, order, receipt, &who, now)
+}
+
+/// Takes a refusal as the answer to an order that is open.
+pub(crate) fn refused_by_agent(
+    tx: &mut dyn Write,
+    library: &[Playbook],
+    host: &Host,
+    order: OrderId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let open = tx.order(order)?.filter(|o| o.allowed.agent == host.agent.id && o.receipt.is_none());
+    let Some(open) = open else { return Ok(()) };
+    let outcome = Outcome::Failed { reason: format!("agent refused the order: {reason}") };
+    let who = format!("agent {}", host.agent.host);
+    answer(tx, library, open, Receipt { order, at: now, outcome }, &who, now)
+}
+
+/// Writes down an answer that came after the order was given up; the run does not go on from it.
+fn too_late(
+    tx: &mut dyn Write,
+    host: &Host,
+    order: &OrderRow,
+    late: &Receipt,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if order.receipt.as_ref() == Some(late) {
+        return Ok(());
+    }
+    let Some(run) = tx.run(order.run)? else { return Ok(()) };
+    let how = match &late.outcome {
+        Outcome::Done { .. } => "done".to_owned(),
+        Outcome::Failed { reason } => format!("failed: {reason}"),
+    };
+    let text = format!("late answer to {} of {}: {how}", order.allowed.step, order.allowed.verb.file().path);
+    let who = format!("agent {}", host.agent.host);
+    incidents::write(tx, run.incident, entry(&who, EntryKind::Note, text, now))
+}
+
+/// Returns the moment before which an order must have expired for its answer to be overdue.
+pub(crate) fn answers_due(now: Timestamp) -> Timestamp {
+    time::after(now, -GRACE)
+}
+
+/// Gives up orders whose mandate has run out.
+pub(crate) fn expire(tx: &mut dyn Write, library: &[Playbook], now: Timestamp) -> Result<(), Fault> {
+    for order in tx.expired_orders(answers_due(now))? {
+        let reason = "mandate expired before the agent answered".to_owned();
+        let receipt = Receipt { order: order.id, at: now, outcome: Outcome::Failed { reason } };
+        answer(tx, library, order, receipt, "hub", now)?;
+    }
+    Ok(())
+}
+
+fn answer(
+    tx: &mut dyn Write,
+    library: &[Playbook],
+    order: OrderRow,
+    receipt: Receipt,
+    who: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    tx.close_order(&receipt)?;
+    let mut case = match Case::load(tx, library, order.run) {
+        Ok(case) => case,
+        Err(Fault::Conflict(why)) => {
+            tracing::error!(run = %order.run, why, "the run cannot go on");
+            return Ok(());
+        }
+        Err(e) => return Err(e),
+    };
+    let Allowed { step, agent, verb } = order.allowed;
+    let path = verb.file().path.clone();
+    case.advance(tx, Input::Receipt { step, agent, path, outcome: receipt.outcome, at: receipt.at }, who, now)
+}
+
+impl Case {
+    /// Folds what was stored of a run.
+    fn load(tx: &dyn Read, library: &[Playbook], id: RunId) -> Result<Self, Fault> {
+        let run = tx.run(id)?.ok_or_else(|| Fault::Missing(format!("run {id}")))?;
+        let playbook = known_playbook(library, &run.playbook)?;
+        if playbook.hash != run.playbook_hash {
+            return Err(Fault::Conflict(format!(
+                "playbook `{}` has changed since run {id} began",
+                run.playbook
+            )));
+        }
+        let mut machine = Machine::new(playbook.clone(), run.targets.clone());
+        for input in tx.inputs(id)? {
+            machine.handle(input);
+        }
+        Ok(Self { run, machine })
+    }
+
+    fn must_wait_for(&self, step: &khien_core::StepId) -> Result<(), Fault> {
+        match self.machine.waiting_for().as_ref() == Some(step) {
+            true => Ok(()),
+            false => Err(Fault::Conflict(format!("run {} does not wait for step {step}", self.run.id))),
+        }
+    }
+
+    /// Takes a mandate for the next part of the run.
+    fn admit(
+        &self,
+        tx: &mut dyn Write,
+        orders: Vec<Allowed>,
+        signed: &Signed,
+        caller: &Operator,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let expected = Expected { run: self.run.id, playbook: self.run.playbook_hash, orders };
+        let mandate = orders::check(tx, signed, caller, &expected, now)?;
+        Ok(tx.add_mandate(self.run.id, mandate.nonce, signed, caller.name(), now)?)
+    }
+
+    /// Stores an input, does what follows from it, and stores how the run stands then.
+    fn advance(&mut self, tx: &mut dyn Write, input: Input, who: &str, now: Timestamp) -> Result<(), Fault> {
+        let mut inputs = vec![(input, who.to_owned())];
+        while let Some((input, who)) = inputs.pop() {
+            tx.add_input(self.run.id, &input, &who, now)?;
+            for effect in self.machine.handle(input) {
+                let refused = self.carry_out(tx, effect, now)?;
+                inputs.extend(refused.into_iter().map(|i| (i, "hub".to_owned())));
+            }
+        }
+        self.run.state = self.machine.state();
+        self.run.steps = self.machine.steps();
+        self.run.waiting_for = self.machine.waiting_for();
+        self.run.can_undo = self.machine.can_undo();
+        Ok(tx.put_run(&self.run)?)
+    }
+
+    /// Carries one effect out; orders that no mandate allows come back as failed answers.
+    fn carry_out(&self, tx: &mut dyn Write, effect: Effect, now: Timestamp) -> Result<Vec<Input>, Fault> {
+        let (kind, text) = match effect {
+            Effect::Dispatch(wanted) => {
+                let not_allowed = orders::dispatch(tx, self.run.id, wanted, now)?;
+                return Ok(not_allowed.into_iter().map(|a| not_in_mandate(a, now)).collect());
+            }
+            Effect::Ask(step) => (EntryKind::ApprovalAsked, self.step_title(&step)),
+            Effect::StepEnded { step, ok: true } => (EntryKind::StepDone, self.step_title(&step)),
+            Effect::StepEnded { step, ok: false } => (EntryKind::StepFailed, self.step_title(&step)),
+            Effect::Ended(state) => {
+                let text = khien_core::text::alert::run_state(state).vi;
+                (EntryKind::RunEnded, format!("{}: {text}", self.run.playbook))
+            }
+        };
+        incidents::write(tx, self.run.incident, entry("hub", kind, text, now))?;
+        Ok(Vec::new())
+    }
+
+    fn step_title(&self, step: &khien_core::StepId) -> String {
+        let steps = self.machine.steps();
+        let title = steps.iter().find(|s| s.step == *step).map(|s| s.title.vi.clone());
+        title.filter(|t| !t.is_empty()).unwrap_or_else(|| step.to_string())
+    }
+
+    fn title(&self, library: &[Playbook]) -> String {
+        let found = library.iter().find(|p| p.id == self.run.playbook);
+        found.map_or_else(|| self.run.playbook.clone(), |p| p.title.vi.clone())
+    }
+}
+
+fn not_in_mandate(allowed: Allowed, now: Timestamp) -> Input {
+    let Allowed { step, agent, verb } = allowed;
+    let path = verb.file().path.clone();
+    let outcome = Outcome::Failed { reason: "mandate does not allow this order".to_owned() };
+    Input::Receipt { step, agent, path, outcome, at: now }
+}
+
+fn entry(who: &str, kind: EntryKind, text: String, at: Timestamp) -> Entry {
+    Entry { at, who: who.to_owned(), kind, text }
+}
+
+/// Tells whether an order asks for evidence.
+pub(crate) fn preserves(order: &OrderRow) -> bool {
+    matches!(order.allowed.verb, Verb::PreserveFile(_))
+}

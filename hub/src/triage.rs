@@ -1,0 +1,284 @@
+//! From findings to alerts: merge, describe, reopen; and what people decide about alerts.
+
+use khien_core::{
+    AlertId, RuleId, Severity, Sha256, Timestamp, Untrusted,
+    alert::{Alert, Status, Verdict},
+    bundle::Pack,
+    detection::{Detection, Subject, merge_key},
+    event::{Excerpt, FileFacts, FlowFacts, MAX_EXCERPTS, Process},
+    mandate::CLOCK_SLACK,
+    text::{Words, alert::builtin_rule},
+    time,
+};
+
+use crate::{
+    fault::Fault,
+    store::{HistoryLine, Host, Write},
+};
+
+/// The longest reason in bytes.
+const MAX_REASON: usize = 16 << 10;
+
+/// One finding about a host, ready to be counted.
+pub(crate) struct Finding {
+    pub(crate) rule: RuleId,
+    /// Equal keys are one alert.
+    pub(crate) key: Sha256,
+    pub(crate) at: Timestamp,
+    pub(crate) path: Option<Untrusted>,
+    pub(crate) sha256: Option<Sha256>,
+    pub(crate) file: Option<FileFacts>,
+    pub(crate) process: Option<Process>,
+    pub(crate) flow: Option<FlowFacts>,
+    pub(crate) what: Option<Untrusted>,
+    pub(crate) excerpts: Vec<Excerpt>,
+    /// Whether a verdict of false positive also holds for the next one: never for what concerns an agent itself.
+    pub(crate) can_be_known_false: bool,
+}
+
+impl Finding {
+    /// Takes over what an agent detected.
+    pub(crate) fn detected(host: &Host, detection: Detection) -> Self {
+        let key = merge_key(host.agent.id, &detection.rule, &detection.subject);
+        let mut it = Self::bare(detection.rule, key, detection.at);
+        match detection.subject {
+            Subject::File(f) => {
+                it.path = Some(f.path);
+                it.sha256 = Some(f.sha256);
+                it.file = Some(f.file);
+                it.process = f.process;
+                it.excerpts = f.excerpts;
+            }
+            Subject::Flow(f) => {
+                it.flow = Some(f.flow);
+                it.excerpts = f.excerpts;
+            }
+            Subject::Agent(a) => {
+                it.what = Some(a.what);
+                it.can_be_known_false = false;
+            }
+        }
+        it.excerpts.truncate(MAX_EXCERPTS);
+        it
+    }
+
+    /// Says something about an agent; findings of one rule with equal `about` are one alert.
+    pub(crate) fn about_agent(host: &Host, rule: &str, about: &str, what: String, at: Timestamp) -> Self {
+        let rule: RuleId = rule.parse().expect("names of built-in detectors are rule ids");
+        let key = Sha256::of(format!("{}\0{rule}\0hub\0{about}", host.agent.id).as_bytes());
+        let what = Some(Untrusted::new(what));
+        Self { what, can_be_known_false: false, ..Self::bare(rule, key, at) }
+    }
+
+    fn bare(rule: RuleId, key: Sha256, at: Timestamp) -> Self {
+        Self {
+            rule,
+            key,
+            at,
+            path: None,
+            sha256: None,
+            file: None,
+            process: None,
+            flow: None,
+            what: None,
+            excerpts: Vec::new(),
+            can_be_known_false: true,
+        }
+    }
+}
+
+/// Counts a finding: a new alert, or one more of an alert that is there.
+pub(crate) fn take(
+    tx: &mut dyn Write,
+    host: &Host,
+    pack: Option<&Pack>,
+    mut finding: Finding,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    // No host saw anything before it joined, or later than now: a wrong clock must not move the legal clocks.
+    let earliest = time::after(host.enrolled, -CLOCK_SLACK);
+    finding.at = finding.at.max(earliest).min(now);
+    match tx.alert_by_key(&finding.key)? {
+        None => {
+            let key = finding.key;
+            let mut alert = fresh(tx, host, pack, finding, now);
+            Ok(tx.add_alert(&key, &mut alert)?)
+        }
+        Some(alert) => merge(tx, host, alert, finding, now),
+    }
+}
+
+fn fresh(tx: &mut dyn Write, host: &Host, pack: Option<&Pack>, f: Finding, now: Timestamp) -> Alert {
+    let words = describe(&f.rule, pack);
+    Alert {
+        id: AlertId(0),
+        rule: f.rule,
+        title: words.title,
+        severity: words.severity,
+        status: Status::New,
+        verdict: None,
+        reason: None,
+        by: None,
+        agent: host.agent.id,
+        host: host.agent.host.clone(),
+        agency: host.agent.agency.clone(),
+        path: f.path,
+        sha256: f.sha256,
+        file: f.file,
+        process: f.process,
+        flow: f.flow,
+        what: f.what,
+        excerpts: f.excerpts,
+        technique: words.technique,
+        explanation: words.explanation,
+        next_step: words.next_step,
+        first_seen: f.at,
+        last_seen: f.at,
+        received: now,
+        count: 1,
+        incident: None,
+        revision: tx.next_revision(),
+    }
+}
+
+fn merge(tx: &mut dyn Write, host: &Host, mut alert: Alert, f: Finding, now: Timestamp) -> Result<(), Fault> {
+    let known_false =
+        f.can_be_known_false && alert.verdict == Some(Verdict::FalsePositive) && alert.sha256 == f.sha256;
+    if alert.status == Status::Closed && !known_false {
+        let reason = alert.reason.clone();
+        set_status(tx, &mut alert, Status::New, &format!("agent {}", host.agent.host), None, now)?;
+        tracing::info!(alert = %alert.id, ?reason, "a closed alert was seen again");
+    }
+    if f.at >= alert.last_seen {
+        let same_content = alert.sha256 == f.sha256;
+        alert.last_seen = f.at;
+        alert.process = f.process.or(alert.process.filter(|_| same_content));
+        alert.sha256 = f.sha256;
+        alert.file = f.file;
+        alert.flow = f.flow;
+        alert.what = f.what;
+        alert.excerpts = f.excerpts;
+    }
+    alert.first_seen = alert.first_seen.min(f.at);
+    alert.count += 1;
+    alert.revision = tx.next_revision();
+    Ok(tx.put_alert(&alert)?)
+}
+
+struct Described {
+    severity: Severity,
+    technique: Option<String>,
+    title: Words,
+    explanation: Words,
+    next_step: Words,
+}
+
+/// Finds the words for a rule. The severity is the team's, never the agent's.
+fn describe(rule: &RuleId, pack: Option<&Pack>) -> Described {
+    if let Some(b) = builtin_rule(rule.as_str()) {
+        return Described {
+            severity: b.severity,
+            technique: b.technique.map(str::to_owned),
+            title: b.title.words(),
+            explanation: b.explanation.words(),
+            next_step: b.next_step.words(),
+        };
+    }
+    if let Some(m) = pack.and_then(|p| p.rule(rule)) {
+        return Described {
+            severity: m.severity,
+            technique: m.technique.clone(),
+            title: m.title.clone(),
+            explanation: m.explanation.clone(),
+            next_step: m.next_step.clone(),
+        };
+    }
+    let name = rule.to_string();
+    Described {
+        severity: Severity::Medium,
+        technique: None,
+        title: Words { vi: name.clone(), en: name },
+        explanation: Words::default(),
+        next_step: Words::default(),
+    }
+}
+
+/// Marks that somebody is on it.
+pub(crate) fn acknowledge(tx: &mut dyn Write, id: AlertId, by: &str, now: Timestamp) -> Result<Alert, Fault> {
+    change(tx, id, Status::New, Status::Acknowledged, by, None, now)
+}
+
+/// Takes a verdict back.
+pub(crate) fn reopen(tx: &mut dyn Write, id: AlertId, by: &str, now: Timestamp) -> Result<Alert, Fault> {
+    change(tx, id, Status::Closed, Status::New, by, None, now)
+}
+
+/// Closes an alert with a verdict; a false positive needs a reason.
+pub(crate) fn close(
+    tx: &mut dyn Write,
+    id: AlertId,
+    verdict: Verdict,
+    reason: &str,
+    by: &str,
+    now: Timestamp,
+) -> Result<Alert, Fault> {
+    let reason = reason.trim();
+    if verdict == Verdict::FalsePositive && reason.is_empty() {
+        return Err(Fault::Bad("closing as false positive needs a reason".to_owned()));
+    }
+    if reason.len() > MAX_REASON {
+        return Err(Fault::Bad("a reason may have at most 16 KiB".to_owned()));
+    }
+    let from = found(tx, id)?.status;
+    if from == Status::Closed {
+        return Err(Fault::Conflict(format!("alert {id} is closed already, reopen it first")));
+    }
+    change(tx, id, from, Status::Closed, by, Some((verdict, reason)), now)
+}
+
+fn found(tx: &mut dyn Write, id: AlertId) -> Result<Alert, Fault> {
+    tx.alert(id)?.ok_or_else(|| Fault::Missing(format!("alert {id}")))
+}
+
+fn change(
+    tx: &mut dyn Write,
+    id: AlertId,
+    from: Status,
+    to: Status,
+    by: &str,
+    verdict: Option<(Verdict, &str)>,
+    now: Timestamp,
+) -> Result<Alert, Fault> {
+    let mut alert = found(tx, id)?;
+    if alert.status != from {
+        let (is, wanted) = (alert.status.as_str(), from.as_str());
+        return Err(Fault::Conflict(format!("alert {id} is {is}, this needs it to be {wanted}")));
+    }
+    set_status(tx, &mut alert, to, by, verdict, now)?;
+    tx.put_alert(&alert)?;
+    Ok(alert)
+}
+
+/// Sets a status and remembers it; the history keeps every verdict and reason that is taken back.
+fn set_status(
+    tx: &mut dyn Write,
+    alert: &mut Alert,
+    to: Status,
+    by: &str,
+    verdict: Option<(Verdict, &str)>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    alert.status = to;
+    alert.verdict = verdict.map(|(v, _)| v);
+    alert.reason = verdict.map(|(_, r)| r.to_owned()).filter(|r| !r.is_empty());
+    alert.by = (to != Status::New).then(|| by.to_owned());
+    alert.revision = tx.next_revision();
+    Ok(tx.add_history(&HistoryLine {
+        alert: alert.id,
+        at: now,
+        who: by.to_owned(),
+        status: to,
+        verdict: alert.verdict,
+        reason: alert.reason.clone(),
+    })?)
+}

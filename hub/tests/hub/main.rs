@@ -1,0 +1,13 @@
+//! Drives the real hub over its API, as an operator and as agents, honest and not.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod crash;
+mod enrolment;
+mod incidents;
+mod ingest;
+mod packs;
+mod runs;
+mod silence;
+mod triage;

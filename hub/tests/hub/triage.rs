@@ -1,0 +1,107 @@
+//! How findings become alerts and what people decide about them.
+
+use std::time::{Duration, Instant};
+
+use khien_core::{
+    alert::{Alert, Status, Verdict},
+    api::{Alerts, CloseAlert},
+};
+use reqwest::{Method, StatusCode};
+
+use crate::common::{self, Team};
+
+fn close(verdict: Verdict, reason: &str) -> CloseAlert {
+    CloseAlert { verdict, reason: reason.to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_is_one_alert_and_shows_its_newest_content() {
+    let team = Team::start();
+    let client = team.speak(&team.agent("web-1").await);
+
+    client.report(1, 1, &[common::found("/srv/a.php", b"a")]).await;
+    client.report(1, 2, &[common::found("/srv/a.php", b"longer")]).await;
+
+    let alerts = team.alerts().await;
+    assert_eq!(alerts.len(), 1);
+    assert_eq!(alerts[0].count, 2);
+    assert_eq!(alerts[0].file.as_ref().unwrap().size, 6);
+    assert!(alerts[0].first_seen < alerts[0].last_seen);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_goes_from_new_to_acknowledged_to_closed_and_back() {
+    let team = Team::start();
+    let client = team.speak(&team.agent("web-1").await);
+    client.report(1, 1, &[common::found("/srv/a.php", b"a")]).await;
+    let thu = team.operator();
+
+    let alert: Alert = thu.good(Method::POST, "/v1/alerts/A-1/ack", &()).await;
+    assert_eq!((alert.status, alert.by.as_deref()), (Status::Acknowledged, Some("thu")));
+    thu.bad(StatusCode::CONFLICT, Method::POST, "/v1/alerts/A-1/ack", &()).await;
+    thu.bad(StatusCode::CONFLICT, Method::POST, "/v1/alerts/A-1/reopen", &()).await;
+
+    let no_reason = close(Verdict::FalsePositive, "  ");
+    thu.bad(StatusCode::BAD_REQUEST, Method::POST, "/v1/alerts/A-1/close", &no_reason).await;
+    let alert: Alert = thu.good(Method::POST, "/v1/alerts/1/close", &close(Verdict::TruePositive, "")).await;
+    assert_eq!((alert.status, alert.verdict), (Status::Closed, Some(Verdict::TruePositive)));
+    thu.bad(StatusCode::CONFLICT, Method::POST, "/v1/alerts/A-1/close", &close(Verdict::TruePositive, ""))
+        .await;
+
+    let alert: Alert = thu.good(Method::POST, "/v1/alerts/A-1/reopen", &()).await;
+    assert_eq!((alert.status, alert.verdict), (Status::New, None));
+    thu.bad(StatusCode::NOT_FOUND, Method::POST, "/v1/alerts/A-9/ack", &()).await;
+    thu.bad(StatusCode::BAD_REQUEST, Method::GET, "/v1/alerts/..%2f", &()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_false_positive_stays_closed_until_the_content_changes() {
+    let team = Team::start();
+    let client = team.speak(&team.agent("web-1").await);
+    client.report(1, 1, &[common::found("/srv/a.php", b"a")]).await;
+    let known = close(Verdict::FalsePositive, "trang kiểm thử");
+    let _: Alert = team.operator().good(Method::POST, "/v1/alerts/A-1/close", &known).await;
+
+    client.report(1, 2, &[common::found("/srv/a.php", b"a")]).await;
+    let same = team.alerts().await.remove(0);
+    client.report(1, 3, &[common::found("/srv/a.php", b"other")]).await;
+    let other = team.alerts().await.remove(0);
+
+    assert_eq!((same.status, same.count), (Status::Closed, 2));
+    assert_eq!((other.status, other.count, other.reason), (Status::New, 3, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_filtered_and_limited() {
+    let team = Team::start();
+    let client = team.speak(&team.agent("web-1").await);
+    let reports: Vec<_> = (0..5).map(|n| common::found(&format!("/srv/{n}.php"), b"a")).collect();
+    client.report(1, 1, &reports).await;
+    let thu = team.operator();
+    let _: Alert = thu.good(Method::POST, "/v1/alerts/A-3/ack", &()).await;
+
+    let acknowledged: Alerts = thu.good(Method::GET, "/v1/alerts?status=acknowledged", &()).await;
+    let two: Alerts = thu.good(Method::GET, "/v1/alerts?limit=2", &()).await;
+
+    assert_eq!(acknowledged.alerts.len(), 1);
+    assert_eq!(two.alerts.len(), 2);
+    thu.bad(StatusCode::BAD_REQUEST, Method::GET, "/v1/alerts?status=odd", &()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_changes_is_woken_at_once() {
+    let team = Team::start();
+    let client = team.speak(&team.agent("web-1").await);
+    let thu = team.operator();
+    let before: Alerts = thu.good(Method::GET, "/v1/alerts", &()).await;
+    let path = format!("/v1/changes?after={}", before.revision);
+
+    let waiting = tokio::spawn(async move { thu.good::<Alerts>(Method::GET, &path, &()).await });
+    let asked = Instant::now();
+    client.report(1, 1, &[common::found("/srv/a.php", b"a")]).await;
+    let changes = waiting.await.unwrap();
+
+    assert_eq!(changes.alerts.len(), 1);
+    assert!(changes.revision > before.revision);
+    assert!(asked.elapsed() < Duration::from_secs(5));
+}

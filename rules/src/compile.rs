@@ -1,0 +1,133 @@
+//! A pack's YARA sources become rules that can run, or an error that says which line is at fault.
+
+use khien_core::{
+    bundle::{Pack, Source},
+    untrusted::escape,
+};
+
+use crate::{
+    check::{self, Problem},
+    source::{self, Rule},
+};
+
+/// The most sources of one pack.
+pub const MAX_SOURCES: usize = 2_048;
+/// The largest source, in bytes: what a person writes is far below, and the compiler needs many times its size.
+pub const MAX_SOURCE: usize = 2 << 20;
+/// The longest reason taken from the compiler, in bytes.
+const MAX_REASON: usize = 300;
+
+/// For what the rules are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Whole files: every rule.
+    File,
+    /// Reassembled traffic: only the rules that say they fit.
+    Stream,
+}
+
+/// Why a pack could not be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// Too many sources.
+    #[error("pack has {found} sources, at most {MAX_SOURCES} are allowed")]
+    TooManySources {
+        /// How many there are.
+        found: usize,
+    },
+    /// One source is too large.
+    #[error("source `{source_name}` has {size} bytes, at most {MAX_SOURCE} are allowed")]
+    SourceTooLarge {
+        /// Its name.
+        source_name: String,
+        /// Its size.
+        size: usize,
+    },
+    /// Rules and metadata do not fit together.
+    #[error("{}", list(.0))]
+    Problems(Vec<Problem>),
+    /// The compiler refused a source.
+    #[error("{source_name}:{line}: {reason} ({code})")]
+    Refused {
+        /// Its name.
+        source_name: String,
+        /// The line, from 1.
+        line: usize,
+        /// The compiler's own code for it, such as `E018`.
+        code: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Shows the first problems and counts the rest: an error text is read by a person and sent over the wire.
+fn list(problems: &[Problem]) -> String {
+    let shown: Vec<_> = problems.iter().take(5).map(Problem::to_string).collect();
+    let more = problems.len().saturating_sub(shown.len());
+    let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{}{tail}", shown.join("; "))
+}
+
+/// Compiles a pack for one scope.
+///
+/// # Errors
+/// [`CompileError`].
+pub(crate) fn compile(pack: &Pack, scope: Scope) -> Result<yara_x::Rules, CompileError> {
+    bounded(pack)?;
+    let problems = check::rules(pack);
+    if !problems.is_empty() {
+        return Err(CompileError::Problems(problems));
+    }
+    let mut compiler = strict();
+    for source in &pack.sources {
+        add(&mut compiler, source, &fitting(source, pack, scope))?;
+    }
+    Ok(compiler.build())
+}
+
+/// Refuses what is too much before any of it is parsed.
+pub(crate) fn bounded(pack: &Pack) -> Result<(), CompileError> {
+    if pack.sources.len() > MAX_SOURCES {
+        return Err(CompileError::TooManySources { found: pack.sources.len() });
+    }
+    match pack.sources.iter().find(|s| s.text.len() > MAX_SOURCE) {
+        Some(s) => {
+            Err(CompileError::SourceTooLarge { source_name: escape(s.name.as_bytes()), size: s.text.len() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// A compiler that reads no files and takes no rule that could stall a host.
+fn strict() -> yara_x::Compiler<'static> {
+    let mut compiler = yara_x::Compiler::new();
+    compiler.enable_includes(false).error_on_slow_pattern(true).error_on_slow_loop(true).colorize_errors(false);
+    compiler
+}
+
+/// Returns the part of a source that runs in a scope. Private rules stay: others may lean on them.
+fn fitting(source: &Source, pack: &Pack, scope: Scope) -> String {
+    if scope == Scope::File {
+        return source.text.clone();
+    }
+    let declared = source::declared(&source.text);
+    declared.without(&source.text, |rule| rule.needs_file.is_none() && (rule.is_private || streams(pack, rule)))
+}
+
+fn streams(pack: &Pack, rule: &Rule<'_>) -> bool {
+    pack.rules.iter().any(|meta| meta.streams && meta.yara.as_deref() == Some(rule.name))
+}
+
+fn add(compiler: &mut yara_x::Compiler<'_>, source: &Source, text: &str) -> Result<(), CompileError> {
+    let Err(e) = compiler.add_source(text) else { return Ok(()) };
+    let label = e.labels().next();
+    let at = label.as_ref().map_or(0, |l| l.span().start()).min(text.len());
+    let detail = label.map(|l| l.text().to_owned()).filter(|t| !t.is_empty());
+    let reason = detail.map_or_else(|| e.title().to_owned(), |d| format!("{}: {d}", e.title()));
+    Err(CompileError::Refused {
+        source_name: escape(source.name.as_bytes()),
+        line: text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1,
+        code: e.code(),
+        reason: escape(&reason.as_bytes()[..reason.len().min(MAX_REASON)]),
+    })
+}

@@ -1,0 +1,103 @@
+//! Triage in the terminal UI, with typed keys, from the first alert to the undone run.
+
+use crate::{
+    harness::{Site, web_shell},
+    terminal::Terminal,
+};
+
+#[test]
+fn a_responder_works_a_case_to_its_end() {
+    let site = Site::new();
+    let ui = Terminal::up(&site, 160, 48, "vi");
+    ui.has("KHIÊN");
+    ui.has("Không có cảnh báo nào đang mở");
+    let path = site.write("cong-thong-tin.php", &web_shell("ui"));
+
+    // A live row, filtered as one types, opened.
+    ui.has("cong-thong-tin.php");
+    ui.keys(&["/"]);
+    ui.types("khong-co-tep-nay");
+    ui.shows("an empty list", |s| !s.contains("cong-thong-tin.php"));
+    ui.keys(&["Escape"]);
+    ui.has("cong-thong-tin.php");
+    ui.keys(&["Enter"]);
+    let detail = ui.has("SHA-256");
+    let hash = crate::harness::sha256(&web_shell("ui"));
+    assert!(detail.contains(&hash[..32]), "{detail}");
+    assert!(detail.contains("webshell.php"), "{detail}");
+
+    // Acknowledged, then an incident.
+    ui.keys(&["t"]);
+    site.until(&["alert", "list"], "acknowledged", |a| a[0]["status"] == "acknowledged");
+    ui.keys(&["Escape"]);
+    ui.keys(&["Space"]);
+    ui.keys(&["o"]);
+    ui.keys(&["Enter"]);
+    let incidents = site.until(&["incident", "list"], "an incident", |i| i[0]["id"].is_string());
+    let incident = incidents[0]["id"].as_str().unwrap().to_owned();
+    ui.has(&incident);
+
+    // The playbook, with a decision by a person.
+    ui.keys(&["i"]);
+    ui.has("Thời hạn theo luật");
+    ui.keys(&["p"]);
+    ui.has("Xử lý webshell");
+    confirm(&ui, &site, &["run", "list"], |r| r[0]["state"] == "waiting_for_approval");
+    assert!(path.exists());
+    ui.has("nhấn y");
+    ui.keys(&["y"]);
+    confirm(&ui, &site, &["run", "list"], |r| r[0]["state"] == "done");
+    assert!(!path.exists());
+    ui.shows("the end of the run", |s| s.contains("Hoàn thành"));
+    ui.keys(&["u"]);
+    confirm(&ui, &site, &["run", "list"], |r| r[0]["state"] == "undone");
+    assert!(path.exists());
+
+    // The timeline, then out.
+    ui.keys(&["Tab"]);
+    ui.keys(&["Tab"]);
+    ui.has("Phê duyệt");
+    ui.keys(&["C-c"]);
+    ui.closes();
+}
+
+/// Says yes to whatever is asked, as often as it is asked, until the hub shows that it happened.
+fn confirm(ui: &Terminal, site: &Site, ask: &[&str], fits: impl Fn(&serde_json::Value) -> bool) {
+    ui.keys(&["Enter"]);
+    site.until(ask, "what was confirmed", |v| {
+        let there = fits(v);
+        if !there && ui.shows("a screen", |_| true).contains("Enter") {
+            ui.keys(&["Enter"]);
+        }
+        there
+    });
+}
+
+#[test]
+fn a_false_positive_is_closed_with_a_typed_reason() {
+    let site = Site::new();
+    let ui = Terminal::up(&site, 120, 40, "vi");
+    ui.has("KHIÊN");
+    site.write("bai-giang.php", &web_shell("lesson"));
+    ui.has("bai-giang.php");
+
+    ui.keys(&["f"]);
+    ui.types("Bài giảng của lớp tập huấn");
+    ui.keys(&["Enter"]);
+
+    let closed = site.until(&["alert", "list", "--status", "closed"], "closed", |a| a[0]["status"] == "closed");
+    assert_eq!(closed[0]["verdict"], "false_positive");
+    assert_eq!(closed[0]["reason"], "Bài giảng của lớp tập huấn");
+}
+
+#[test]
+fn reduced_coverage_is_on_the_screen_and_english_is_spoken_on_request() {
+    let site = Site::new();
+    let ui = Terminal::up(&site, 100, 30, "en");
+
+    ui.has("Connected to the hub");
+    ui.keys(&["3"]);
+    ui.has("Online");
+    ui.keys(&["C-c"]);
+    ui.closes();
+}
