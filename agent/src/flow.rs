@@ -27,7 +27,7 @@ mod window;
 
 /// How long new bytes wait for more before they are scanned.
 pub(crate) const QUIET: Duration = Duration::from_millis(100);
-/// How long a hole is waited for.
+/// How long a hole is waited for, at least; twice as long at most.
 const HOLE: Duration = Duration::from_secs(1);
 /// How long an ended conversation is remembered, for late copies of its segments.
 const LINGER: Duration = Duration::from_secs(5);

@@ -61,11 +61,10 @@ pub(crate) async fn run(context: &Context, what: args::Up) -> Result<()> {
     let _lock = lock(context)?;
     report::write_organization_sample(&context.home)?;
     let mut ended = Ended::watch()?;
-    let (stop, stopped) = watch::channel(false);
     let (notes, mut said) = mpsc::channel(NOTES);
-    let mut house = House { stop, tasks: Vec::new() };
+    let mut house = House { children: Vec::new() };
     let done = tokio::select! {
-        opened = open(context, &what, &mut house, &stopped, &notes) => match opened {
+        opened = open(context, &what, &mut house, &notes) => match opened {
             Ok(ready) => {
                 say(&t::READY.with(lang, &[&format!("{:.1}", begun.elapsed().as_secs_f64())]));
                 show(context, &what, ready, &mut said, &mut ended).await
@@ -83,7 +82,6 @@ async fn open(
     context: &Context,
     what: &args::Up,
     house: &mut House,
-    stopped: &watch::Receiver<bool>,
     notes: &mpsc::Sender<Note>,
 ) -> Result<Ready> {
     let name = setup::prepare_hub(context).await?;
@@ -95,13 +93,13 @@ async fn open(
         other => other?,
     };
     let address = started.address.clone().context("hub did not say where it listens")?;
-    house.keep(setup::hub(context, &address)?, started, stopped, notes);
+    house.keep(setup::hub(context, &address)?, started, notes);
     let ready = setup::connect(context, &address, name).await?;
     setup::push_base_pack(context, &ready).await?;
     setup::enrol(context, &ready, what.agency.as_deref()).await?;
     let agent = setup::agent(context, &address, what)?;
     let started = agent.start_patiently(context.lang).await?;
-    house.keep(agent, started, stopped, notes);
+    house.keep(agent, started, notes);
     Ok(ready)
 }
 
@@ -139,29 +137,23 @@ async fn swallowed(said: &mut mpsc::Receiver<Note>) {
     while said.recv().await.is_some() {}
 }
 
-/// The two children and how to end them.
+/// The children in the order in which they were started, and how to end each.
 struct House {
-    stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    children: Vec<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl House {
-    fn keep(
-        &mut self,
-        program: Program,
-        started: Started,
-        stopped: &watch::Receiver<bool>,
-        notes: &mpsc::Sender<Note>,
-    ) {
-        self.tasks.push(tokio::spawn(child::keep(program, started, stopped.clone(), notes.clone())));
+    fn keep(&mut self, program: Program, started: Started, notes: &mpsc::Sender<Note>) {
+        let (stop, stopped) = watch::channel(false);
+        self.children.push((stop, tokio::spawn(child::keep(program, started, stopped, notes.clone()))));
     }
 
-    /// Stops both at once; each gets its time to end cleanly.
+    /// Ends them, the last one first, so that the agent can still tell the hub that it stops.
     async fn close(self) {
-        // The keepers may have ended already; then there is nobody to tell.
-        self.stop.send(true).ok();
-        for task in self.tasks {
-            task.await.ok();
+        for (stop, keeper) in self.children.into_iter().rev() {
+            // A keeper that has ended already needs no telling and no waiting.
+            stop.send(true).ok();
+            keeper.await.ok();
         }
     }
 }

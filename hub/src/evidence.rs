@@ -82,10 +82,10 @@ pub(crate) async fn have(hub: &Arc<Hub>, agent: AgentId, id: OrderId) -> Result<
     }
     let order = open_order(hub, agent, id).await?;
     let path = hub.home.incoming_file(&id);
-    let wanted = order.allowed.verb.file().sha256;
-    let (size, complete) =
-        blocking(move || size_and_hash(&path)).await.map(|(size, hash)| (size, hash == wanted))?;
-    if complete {
+    let Some((size, hash)) = blocking(move || size_and_hash(&path)).await? else {
+        return Ok(Have { have: 0 });
+    };
+    if hash == order.allowed.verb.file().sha256 {
         // All bytes came, but the hub ended before it took them in.
         finish(hub, order, size).await?;
     }
@@ -123,11 +123,12 @@ pub(crate) async fn receive(
 async fn verify(hub: &Hub, order: &OrderRow, piece: Piece) -> Result<(), Fault> {
     let path = hub.home.incoming_file(&order.id);
     let again = path.clone();
-    let (_, hash) = blocking(move || size_and_hash(&path)).await?;
-    if hash == piece.sha256 {
+    let found = blocking(move || size_and_hash(&path)).await?;
+    let hash = found.map(|(_, hash)| hash);
+    if hash == Some(piece.sha256) {
         return Ok(());
     }
-    tracing::warn!(agent = %order.allowed.agent, order = %order.id, %hash, "evidence does not fit its hash");
+    tracing::warn!(agent = %order.allowed.agent, order = %order.id, ?hash, "evidence does not fit its hash");
     blocking(move || fs::remove_file(again)).await?;
     Err(Fault::Conflict("the bytes do not have the hash that was ordered, all were dropped".to_owned()))
 }
@@ -170,20 +171,20 @@ fn append(path: &Path, piece: Piece, bytes: &[u8]) -> io::Result<Result<u64, Fau
     Ok(Ok(end))
 }
 
-/// Returns a file's size and hash; a file that is not there is empty.
-fn size_and_hash(path: &Path) -> io::Result<(u64, Sha256)> {
+/// Returns a file's size and hash, or nothing if it is not there.
+fn size_and_hash(path: &Path) -> io::Result<Option<(u64, Sha256)>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
     let mut hasher = sha2::Sha256::new();
     let mut size = 0;
     let mut buffer = vec![0; 256 << 10];
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((0, Sha256(hasher.finalize().into()))),
-        Err(e) => return Err(e),
-    };
     loop {
         let n = file.read(&mut buffer)?;
         if n == 0 {
-            return Ok((size, Sha256(hasher.finalize().into())));
+            return Ok(Some((size, Sha256(hasher.finalize().into()))));
         }
         hasher.update(&buffer[..n]);
         size += n as u64;

@@ -193,7 +193,9 @@ async fn look(hub: &Arc<Hub>) -> Result<(), Fault> {
     }
     if !expired.is_empty() {
         let library = Arc::clone(&hub.library);
-        hub.store.write(move |tx| runs::expire(tx, &library, Timestamp::now())).await?;
+        hub.store
+            .write(move |tx| runs::expire(tx, &runs::Desk { library: &library, now: Timestamp::now() }))
+            .await?;
     }
     Ok(())
 }

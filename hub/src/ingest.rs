@@ -16,7 +16,7 @@ use khien_playbooks::Playbook;
 use crate::{
     fault::Fault,
     fleet, runs,
-    store::{Host, Write},
+    store::{EventRow, Host, Write},
     triage::{self, Finding},
 };
 
@@ -28,6 +28,16 @@ pub(crate) struct Desk<'a> {
     pub(crate) pack: Option<&'a Pack>,
     pub(crate) library: &'a [Playbook],
     pub(crate) now: Timestamp,
+}
+
+impl<'a> Desk<'a> {
+    fn runs(&self) -> runs::Desk<'a> {
+        runs::Desk { library: self.library, now: self.now }
+    }
+
+    fn event<'b>(&self, host: &Host, mark: Mark, hash: Sha256, body: &'b str) -> EventRow<'b> {
+        EventRow { agent: host.agent.id, mark, hash, body, received: self.now }
+    }
 }
 
 /// Checks what can be checked without the store.
@@ -81,7 +91,7 @@ fn seen_before(
     if tx.event_hashes(host.agent.id, at)?.contains(&hash) {
         return Ok(());
     }
-    tx.put_event(host.agent.id, at, &hash, &record.body, desk.now)?;
+    tx.put_event(&desk.event(host, at, hash, &record.body))?;
     altered(tx, desk, host, at, "two contents came under one number")
 }
 
@@ -93,7 +103,7 @@ fn altered(tx: &mut dyn Write, desk: &Desk<'_>, host: &Host, at: Mark, how: &str
 
 fn keep(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, at: Mark, record: Record) -> Result<(), Fault> {
     let hash = Sha256::of(record.body.as_bytes());
-    tx.put_event(host.agent.id, at, &hash, &record.body, desk.now)?;
+    tx.put_event(&desk.event(host, at, hash, &record.body))?;
     if hash != record.hash {
         altered(tx, desk, host, at, "content does not fit its hash")?;
     }
@@ -124,7 +134,7 @@ fn understand(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, report: Repo
         Report::Refused { order, reason, at } => {
             let reason = words(&reason);
             if let Some(order) = order {
-                runs::refused_by_agent(tx, desk.library, host, order, &reason, desk.now)?;
+                runs::refused_by_agent(tx, &desk.runs(), host, order, &reason)?;
             }
             Finding::about_agent(host, builtin::ORDER_REFUSED, &reason, reason.clone(), at)
         }
@@ -132,7 +142,7 @@ fn understand(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, report: Repo
             let reason = words(&reason);
             Finding::about_agent(host, builtin::PACK_REFUSED, &reason, reason.clone(), at)
         }
-        Report::Receipt(receipt) => return runs::receipt(tx, desk.library, host, bounded(receipt), desk.now),
+        Report::Receipt(receipt) => return runs::receipt(tx, &desk.runs(), host, bounded(receipt)),
         Report::Started { at, died_after } => return started(tx, desk, host, at, died_after),
         Report::Stopping { at: _ } => return fleet::set_presence(tx, host, Presence::Stopped),
     };

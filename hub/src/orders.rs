@@ -10,7 +10,7 @@ use khien_core::{
 
 use crate::{
     fault::Fault,
-    store::{Operator, OrderRow, Read, Write},
+    store::{MandateRow, Operator, OrderRow, Read, Write},
 };
 
 /// About how many bytes of orders one answer carries; an agent asks again for the rest.
@@ -23,8 +23,20 @@ pub(crate) struct Expected {
     pub(crate) orders: Vec<Allowed>,
 }
 
-/// Reads a mandate that the caller signed and that allows exactly what is expected.
-pub(crate) fn check(
+/// Keeps a mandate that the caller signed and that allows exactly what is expected.
+pub(crate) fn admit(
+    tx: &mut dyn Write,
+    signed: &Signed,
+    caller: &Operator,
+    expected: &Expected,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let nonce = check(tx, signed, caller, expected, now)?.nonce;
+    let row = MandateRow { run: expected.run, nonce, signed, by: caller.name(), added: now };
+    Ok(tx.add_mandate(&row)?)
+}
+
+fn check(
     tx: &dyn Read,
     signed: &Signed,
     caller: &Operator,

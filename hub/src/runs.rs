@@ -5,6 +5,7 @@ use khien_core::{
     OrderId, RunId, Timestamp,
     api::{Approve, Refuse, StartRun, Undo},
     incident::{Entry, EntryKind, IncidentStatus},
+    mandate::CLOCK_SLACK,
     order::{Allowed, Outcome, Receipt, Verb},
     run::{Run, RunState, Target},
     signature::Signed,
@@ -29,6 +30,12 @@ const GRACE: SignedDuration = SignedDuration::from_secs(60);
 const MAX_TARGETS: usize = 250;
 /// The longest reason in bytes.
 const MAX_REASON: usize = 16 << 10;
+
+/// What answers of agents are judged by.
+pub(crate) struct Desk<'a> {
+    pub(crate) library: &'a [Playbook],
+    pub(crate) now: Timestamp,
+}
 
 /// A run and the machine that says how it goes on.
 struct Case {
@@ -64,8 +71,7 @@ pub(crate) fn start(
         playbook: playbook.hash,
         orders: engine::orders_from_start(playbook, &wanted.targets),
     };
-    let mandate = orders::check(tx, &wanted.mandate, caller, &expected, now)?;
-    tx.add_mandate(wanted.run, mandate.nonce, &wanted.mandate, caller.name(), now)?;
+    orders::admit(tx, &wanted.mandate, caller, &expected, now)?;
     let text = playbook.title.vi.clone();
     incidents::write(tx, wanted.incident, entry(caller.name(), EntryKind::RunStarted, text, now))?;
     let mut case = begin(playbook, wanted, caller, now);
@@ -140,7 +146,7 @@ pub(crate) fn approve(
     case.must_wait_for(&wanted.step)?;
     let playbook = known_playbook(library, &case.run.playbook)?;
     let orders = engine::orders_after(playbook, &wanted.step, &case.run.targets);
-    case.admit(tx, orders, &wanted.mandate, caller, now)?;
+    orders::admit(tx, &wanted.mandate, caller, &case.expected(orders), now)?;
     let text = case.step_title(&wanted.step);
     incidents::write(tx, case.run.incident, entry(caller.name(), EntryKind::Approved, text, now))?;
     case.advance(tx, Input::Approve { step: wanted.step }, caller.name(), now)?;
@@ -184,7 +190,7 @@ pub(crate) fn undo(
         return Err(Fault::Conflict(format!("run {id} is {state} and has nothing that can be undone now")));
     }
     let orders = case.machine.undo_orders();
-    case.admit(tx, orders, &wanted.mandate, caller, now)?;
+    orders::admit(tx, &wanted.mandate, caller, &case.expected(orders), now)?;
     let text = case.title(library);
     incidents::write(tx, case.run.incident, entry(caller.name(), EntryKind::UndoAsked, text, now))?;
     case.advance(tx, Input::Undo, caller.name(), now)?;
@@ -199,41 +205,39 @@ fn given_before(tx: &dyn Read, run: RunId, signed: &Signed) -> Result<bool, Faul
 /// Takes an agent's answer to an order.
 pub(crate) fn receipt(
     tx: &mut dyn Write,
-    library: &[Playbook],
+    desk: &Desk<'_>,
     host: &Host,
     mut receipt: Receipt,
-    now: Timestamp,
 ) -> Result<(), Fault> {
     let Some(order) = tx.order(receipt.order)?.filter(|o| o.allowed.agent == host.agent.id) else {
         tracing::warn!(agent = %host.agent.id, order = %receipt.order, "receipt for no order of this agent");
         return Ok(());
     };
     if order.receipt.is_some() {
-        return too_late(tx, host, &order, &receipt, now);
+        return too_late(tx, host, &order, &receipt, desk.now);
     }
-    receipt.at = receipt.at.max(time::after(order.created, -SignedDuration::from_mins(2))).min(now);
+    receipt.at = receipt.at.max(time::after(order.created, -CLOCK_SLACK)).min(desk.now);
     if let Some(failed) = evidence::missing(tx, &order, &receipt)? {
         receipt.outcome = failed;
     }
     evidence::collected(tx, host, &order, &receipt)?;
     let who = format!("agent {}", host.agent.host);
-    answer(tx, library, order, receipt, &who, now)
+    answer(tx, desk, order, receipt, &who)
 }
 
 /// Takes a refusal as the answer to an order that is open.
 pub(crate) fn refused_by_agent(
     tx: &mut dyn Write,
-    library: &[Playbook],
+    desk: &Desk<'_>,
     host: &Host,
     order: OrderId,
     reason: &str,
-    now: Timestamp,
 ) -> Result<(), Fault> {
     let open = tx.order(order)?.filter(|o| o.allowed.agent == host.agent.id && o.receipt.is_none());
     let Some(open) = open else { return Ok(()) };
     let outcome = Outcome::Failed { reason: format!("agent refused the order: {reason}") };
     let who = format!("agent {}", host.agent.host);
-    answer(tx, library, open, Receipt { order, at: now, outcome }, &who, now)
+    answer(tx, desk, open, Receipt { order, at: desk.now, outcome }, &who)
 }
 
 /// Writes down an answer that came after the order was given up; the run does not go on from it.
@@ -263,25 +267,25 @@ pub(crate) fn answers_due(now: Timestamp) -> Timestamp {
 }
 
 /// Gives up orders whose mandate has run out.
-pub(crate) fn expire(tx: &mut dyn Write, library: &[Playbook], now: Timestamp) -> Result<(), Fault> {
-    for order in tx.expired_orders(answers_due(now))? {
+pub(crate) fn expire(tx: &mut dyn Write, desk: &Desk<'_>) -> Result<(), Fault> {
+    for order in tx.expired_orders(answers_due(desk.now))? {
         let reason = "mandate expired before the agent answered".to_owned();
-        let receipt = Receipt { order: order.id, at: now, outcome: Outcome::Failed { reason } };
-        answer(tx, library, order, receipt, "hub", now)?;
+        let receipt = Receipt { order: order.id, at: desk.now, outcome: Outcome::Failed { reason } };
+        answer(tx, desk, order, receipt, "hub")?;
     }
     Ok(())
 }
 
+/// Stores the answer to an order and lets its run go on.
 fn answer(
     tx: &mut dyn Write,
-    library: &[Playbook],
+    desk: &Desk<'_>,
     order: OrderRow,
     receipt: Receipt,
     who: &str,
-    now: Timestamp,
 ) -> Result<(), Fault> {
     tx.close_order(&receipt)?;
-    let mut case = match Case::load(tx, library, order.run) {
+    let mut case = match Case::load(tx, desk.library, order.run) {
         Ok(case) => case,
         Err(Fault::Conflict(why)) => {
             tracing::error!(run = %order.run, why, "the run cannot go on");
@@ -291,7 +295,8 @@ fn answer(
     };
     let Allowed { step, agent, verb } = order.allowed;
     let path = verb.file().path.clone();
-    case.advance(tx, Input::Receipt { step, agent, path, outcome: receipt.outcome, at: receipt.at }, who, now)
+    let input = Input::Receipt { step, agent, path, outcome: receipt.outcome, at: receipt.at };
+    case.advance(tx, input, who, desk.now)
 }
 
 impl Case {
@@ -319,18 +324,9 @@ impl Case {
         }
     }
 
-    /// Takes a mandate for the next part of the run.
-    fn admit(
-        &self,
-        tx: &mut dyn Write,
-        orders: Vec<Allowed>,
-        signed: &Signed,
-        caller: &Operator,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        let expected = Expected { run: self.run.id, playbook: self.run.playbook_hash, orders };
-        let mandate = orders::check(tx, signed, caller, &expected, now)?;
-        Ok(tx.add_mandate(self.run.id, mandate.nonce, signed, caller.name(), now)?)
+    /// Says what a mandate for some orders of this run must say.
+    fn expected(&self, orders: Vec<Allowed>) -> Expected {
+        Expected { run: self.run.id, playbook: self.run.playbook_hash, orders }
     }
 
     /// Stores an input, does what follows from it, and stores how the run stands then.

@@ -49,11 +49,10 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub(crate) fn run(home: &Path, listen: SocketAddr, until_stdin_closes: bool) -> anyhow::Result<()> {
     let home = Home::prepare(home)?;
     let _lock = home.lock()?;
-    let authority = Authority::load(&home)?;
-    let tls = tls(&home)?;
     let (store, writer) = Store::open(&home.store()).context("open the store")?;
+    let parts = Parts { authority: Authority::load(&home)?, tls: tls(&home)?, home, store };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(home, authority, tls, store, listen, until_stdin_closes));
+    let result = runtime.block_on(serve(parts, listen, until_stdin_closes));
     runtime.shutdown_timeout(LAST_WORDS);
     // Every sender of writes is gone with the runtime: the writer does what waits, then ends.
     if writer.join().is_err() {
@@ -63,14 +62,16 @@ pub(crate) fn run(home: &Path, listen: SocketAddr, until_stdin_closes: bool) -> 
     result
 }
 
-async fn serve(
+/// What stands before anything is served.
+struct Parts {
     home: Home,
     authority: Authority,
     tls: ServerConfig,
     store: Store,
-    listen: SocketAddr,
-    until_stdin_closes: bool,
-) -> anyhow::Result<()> {
+}
+
+async fn serve(parts: Parts, listen: SocketAddr, until_stdin_closes: bool) -> anyhow::Result<()> {
+    let Parts { home, authority, tls, store } = parts;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);

@@ -3,6 +3,7 @@
 use khien_core::{
     AlertId, RuleId, Severity, Sha256, Timestamp, Untrusted,
     alert::{Alert, Status, Verdict},
+    api::CloseAlert,
     bundle::Pack,
     detection::{Detection, Subject, merge_key},
     event::{Excerpt, FileFacts, FlowFacts, MAX_EXCERPTS, Process},
@@ -146,7 +147,9 @@ fn merge(tx: &mut dyn Write, host: &Host, mut alert: Alert, f: Finding, now: Tim
         f.can_be_known_false && alert.verdict == Some(Verdict::FalsePositive) && alert.sha256 == f.sha256;
     if alert.status == Status::Closed && !known_false {
         let reason = alert.reason.clone();
-        set_status(tx, &mut alert, Status::New, &format!("agent {}", host.agent.host), None, now)?;
+        let by = format!("agent {}", host.agent.host);
+        let decision = Decision { to: Status::New, verdict: None, reason: None, by: &by, at: now };
+        set_status(tx, &mut alert, &decision)?;
         tracing::info!(alert = %alert.id, ?reason, "a closed alert was seen again");
     }
     if f.at >= alert.last_seen {
@@ -203,27 +206,37 @@ fn describe(rule: &RuleId, pack: Option<&Pack>) -> Described {
     }
 }
 
+/// What somebody decided about an alert.
+struct Decision<'a> {
+    to: Status,
+    verdict: Option<Verdict>,
+    reason: Option<&'a str>,
+    by: &'a str,
+    at: Timestamp,
+}
+
 /// Marks that somebody is on it.
-pub(crate) fn acknowledge(tx: &mut dyn Write, id: AlertId, by: &str, now: Timestamp) -> Result<Alert, Fault> {
-    change(tx, id, Status::New, Status::Acknowledged, by, None, now)
+pub(crate) fn acknowledge(tx: &mut dyn Write, id: AlertId, by: &str, at: Timestamp) -> Result<Alert, Fault> {
+    let decision = Decision { to: Status::Acknowledged, verdict: None, reason: None, by, at };
+    change(tx, id, Status::New, &decision)
 }
 
 /// Takes a verdict back.
-pub(crate) fn reopen(tx: &mut dyn Write, id: AlertId, by: &str, now: Timestamp) -> Result<Alert, Fault> {
-    change(tx, id, Status::Closed, Status::New, by, None, now)
+pub(crate) fn reopen(tx: &mut dyn Write, id: AlertId, by: &str, at: Timestamp) -> Result<Alert, Fault> {
+    let decision = Decision { to: Status::New, verdict: None, reason: None, by, at };
+    change(tx, id, Status::Closed, &decision)
 }
 
 /// Closes an alert with a verdict; a false positive needs a reason.
 pub(crate) fn close(
     tx: &mut dyn Write,
     id: AlertId,
-    verdict: Verdict,
-    reason: &str,
+    how: &CloseAlert,
     by: &str,
-    now: Timestamp,
+    at: Timestamp,
 ) -> Result<Alert, Fault> {
-    let reason = reason.trim();
-    if verdict == Verdict::FalsePositive && reason.is_empty() {
+    let reason = how.reason.trim();
+    if how.verdict == Verdict::FalsePositive && reason.is_empty() {
         return Err(Fault::Bad("closing as false positive needs a reason".to_owned()));
     }
     if reason.len() > MAX_REASON {
@@ -233,51 +246,37 @@ pub(crate) fn close(
     if from == Status::Closed {
         return Err(Fault::Conflict(format!("alert {id} is closed already, reopen it first")));
     }
-    change(tx, id, from, Status::Closed, by, Some((verdict, reason)), now)
+    let reason = Some(reason).filter(|r| !r.is_empty());
+    change(tx, id, from, &Decision { to: Status::Closed, verdict: Some(how.verdict), reason, by, at })
 }
 
 fn found(tx: &mut dyn Write, id: AlertId) -> Result<Alert, Fault> {
     tx.alert(id)?.ok_or_else(|| Fault::Missing(format!("alert {id}")))
 }
 
-fn change(
-    tx: &mut dyn Write,
-    id: AlertId,
-    from: Status,
-    to: Status,
-    by: &str,
-    verdict: Option<(Verdict, &str)>,
-    now: Timestamp,
-) -> Result<Alert, Fault> {
+fn change(tx: &mut dyn Write, id: AlertId, from: Status, decision: &Decision<'_>) -> Result<Alert, Fault> {
     let mut alert = found(tx, id)?;
     if alert.status != from {
         let (is, wanted) = (alert.status.as_str(), from.as_str());
         return Err(Fault::Conflict(format!("alert {id} is {is}, this needs it to be {wanted}")));
     }
-    set_status(tx, &mut alert, to, by, verdict, now)?;
+    set_status(tx, &mut alert, decision)?;
     tx.put_alert(&alert)?;
     Ok(alert)
 }
 
 /// Sets a status and remembers it; the history keeps every verdict and reason that is taken back.
-fn set_status(
-    tx: &mut dyn Write,
-    alert: &mut Alert,
-    to: Status,
-    by: &str,
-    verdict: Option<(Verdict, &str)>,
-    now: Timestamp,
-) -> Result<(), Fault> {
-    alert.status = to;
-    alert.verdict = verdict.map(|(v, _)| v);
-    alert.reason = verdict.map(|(_, r)| r.to_owned()).filter(|r| !r.is_empty());
-    alert.by = (to != Status::New).then(|| by.to_owned());
+fn set_status(tx: &mut dyn Write, alert: &mut Alert, decision: &Decision<'_>) -> Result<(), Fault> {
+    alert.status = decision.to;
+    alert.verdict = decision.verdict;
+    alert.reason = decision.reason.map(str::to_owned);
+    alert.by = (decision.to != Status::New).then(|| decision.by.to_owned());
     alert.revision = tx.next_revision();
     Ok(tx.add_history(&HistoryLine {
         alert: alert.id,
-        at: now,
-        who: by.to_owned(),
-        status: to,
+        at: decision.at,
+        who: decision.by.to_owned(),
+        status: decision.to,
         verdict: alert.verdict,
         reason: alert.reason.clone(),
     })?)

@@ -155,7 +155,9 @@ pub(crate) mod tests {
             to: vec!["Bộ Công an".into()],
             body: vec![
                 Block::Heading { text: "1. Mô tả".into() },
-                Block::Line { label: "Tóm tắt".into(), text: "<webshell> & \"khác\"".into(), blank: false },
+                Block::Line {
+                    label: "Tóm tắt".into(), text: "<webshell> & \"khác\"".into(), blank: false
+                },
                 Block::Choice {
                     label: "Mức độ".into(),
                     options: vec![Tick { label: "Nghiêm trọng".into(), ticked: true }],
@@ -165,7 +167,9 @@ pub(crate) mod tests {
                     rows: vec![vec!["*không* #phải [mã] <typst>".into()]],
                 },
             ],
-            signature: Signature { title: vec!["ĐỘI TRƯỞNG".into()], name: "Nguyễn Văn Ẩn".into() },
+            signature: Signature {
+                title: vec!["ĐỘI TRƯỞNG".into()], name: "Nguyễn Văn Ẩn".into()
+            },
             copies: vec!["Như trên;".into(), "Lưu: VT.".into()],
         }
     }

@@ -240,7 +240,11 @@ mod tests {
                 let known = |s: &String| s == "all" || s.parse::<Stage>().is_ok();
                 assert!(field.required.iter().chain(&field.shown).all(known), "{}", field.id);
                 assert_eq!(field.kind == Kind::Choice, !field.options.is_empty(), "{}", field.id);
-                assert!(field.only_if.as_ref().is_none_or(|o| ids.contains(o.field.as_str())), "{}", field.id);
+                assert!(
+                    field.only_if.as_ref().is_none_or(|o| ids.contains(o.field.as_str())),
+                    "{}",
+                    field.id
+                );
             }
         }
     }

@@ -40,7 +40,8 @@ fn what_only_a_person_may_decide_is_listed_and_left_open() {
     let drafted = drafted(&Sample::new(), Stage::First);
 
     let missing = missing(&drafted);
-    for id in ["contact.email", "incident.group", "severity.serious", "severity.national", "severity.reason"] {
+    for id in ["contact.email", "incident.group", "severity.serious", "severity.national", "severity.reason"]
+    {
         assert!(missing.contains(&id), "{id} is not in {missing:?}");
     }
     assert!(drafted.markdown.contains("[ ] Nghiêm trọng  [ ] Thông thường"));
@@ -55,7 +56,9 @@ fn without_an_organization_nothing_is_invented() {
 
     let drafted = drafted(&sample, Stage::First);
 
-    for id in ["org.name", "doc.place", "doc.symbol", "signer.title", "signer.name", "system.name", "system.owner"] {
+    for id in
+        ["org.name", "doc.place", "doc.symbol", "signer.title", "signer.name", "system.name", "system.owner"]
+    {
         assert!(missing(&drafted).contains(&id), "{id}");
     }
     assert!(drafted.markdown.contains(&format!("*{BLANK}, ngày 22 tháng 11 năm 2026*")));
@@ -84,7 +87,10 @@ fn an_answer_that_does_not_fit_is_refused() {
 
     assert_eq!(refused("severty", "x"), "the form has no field `severty`");
     assert_eq!(refused("severity.serious", "maybe"), "field `severity.serious` takes serious, ordinary");
-    assert_eq!(refused("incident.detected", "hôm qua"), "field `incident.detected` is filled from the incident");
+    assert_eq!(
+        refused("incident.detected", "hôm qua"),
+        "field `incident.detected` is filled from the incident"
+    );
     assert_eq!(refused("cause", &"x".repeat(20_000)), "the answer for `cause` is longer than 16 KiB");
 }
 
@@ -156,7 +162,9 @@ fn every_reference_of_the_bundle_is_in_it_and_no_id_twice() {
         for (key, value) in object.as_object().unwrap() {
             let refs: Vec<_> = match value {
                 Value::String(one) if key.ends_with("_ref") => vec![one.as_str()],
-                Value::Array(many) if key.ends_with("_refs") => many.iter().filter_map(Value::as_str).collect(),
+                Value::Array(many) if key.ends_with("_refs") => {
+                    many.iter().filter_map(Value::as_str).collect()
+                }
                 _ => Vec::new(),
             };
             assert!(refs.iter().all(|r| ids.contains(r)), "{key} of {} dangles", object["id"]);

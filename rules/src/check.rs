@@ -60,7 +60,8 @@ impl std::error::Error for Problem {}
 /// scopes.
 #[must_use]
 pub fn pack(pack: &Pack) -> Vec<Problem> {
-    let mut found: Vec<_> = metadata(pack).into_iter().chain(rules_if_bounded(pack)).chain(domains(pack)).collect();
+    let mut found: Vec<_> =
+        metadata(pack).into_iter().chain(rules_if_bounded(pack)).chain(domains(pack)).collect();
     if found.is_empty() {
         let errors = [Scope::File, Scope::Stream].map(|scope| compile::compile(pack, scope).err());
         found.extend(errors.into_iter().flatten().flat_map(problems_of));
@@ -80,7 +81,8 @@ fn rules_if_bounded(pack: &Pack) -> Vec<Problem> {
 fn problems_of(error: CompileError) -> Vec<Problem> {
     match error {
         CompileError::Problems(problems) => problems,
-        CompileError::Refused { ref source_name, .. } | CompileError::SourceTooLarge { ref source_name, .. } => {
+        CompileError::Refused { ref source_name, .. }
+        | CompileError::SourceTooLarge { ref source_name, .. } => {
             vec![Problem::new(source_name, "source", error.to_string())]
         }
         CompileError::TooManySources { .. } => vec![Problem::new("pack", "sources", error.to_string())],
@@ -114,7 +116,9 @@ fn of_words(id: &str, fields: [&'static str; 2], words: &Words, max: usize) -> V
     let fault = |text: &str| match text {
         t if t.trim().is_empty() => Some("is missing or empty".to_owned()),
         t if t.chars().count() > max => Some(format!("is longer than {max} characters")),
-        t if t.chars().any(|c| hides(c) && c != '\n') => Some("holds a control or hidden character".to_owned()),
+        t if t.chars().any(|c| hides(c) && c != '\n') => {
+            Some("holds a control or hidden character".to_owned())
+        }
         _ => None,
     };
     let both = fields.into_iter().zip([&words.vi, &words.en]);
@@ -172,7 +176,11 @@ fn duplicates(pack: &Pack) -> Vec<Problem> {
 
 fn of_source_rule(rule: &source::Rule<'_>, meta: Option<&RuleMeta>) -> Option<Problem> {
     if rule.is_global {
-        return Some(Problem::new(rule.name, "source", "global rules are not allowed: one could silence all others"));
+        return Some(Problem::new(
+            rule.name,
+            "source",
+            "global rules are not allowed: one could silence all others",
+        ));
     }
     match (meta, rule.needs_file) {
         (None, _) if !rule.is_private => {

@@ -14,8 +14,8 @@ use crate::{
 pub const MAX_SOURCES: usize = 2_048;
 /// The largest source, in bytes: what a person writes is far below, and the compiler needs many times its size.
 pub const MAX_SOURCE: usize = 2 << 20;
-/// The longest reason taken from the compiler, in bytes.
-const MAX_REASON: usize = 300;
+/// The longest name of a source or reason of the compiler that an error repeats, in characters.
+const MAX_SHOWN: usize = 160;
 
 /// For what the rules are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,9 +91,7 @@ pub(crate) fn bounded(pack: &Pack) -> Result<(), CompileError> {
         return Err(CompileError::TooManySources { found: pack.sources.len() });
     }
     match pack.sources.iter().find(|s| s.text.len() > MAX_SOURCE) {
-        Some(s) => {
-            Err(CompileError::SourceTooLarge { source_name: escape(s.name.as_bytes()), size: s.text.len() })
-        }
+        Some(s) => Err(CompileError::SourceTooLarge { source_name: shown(&s.name), size: s.text.len() }),
         None => Ok(()),
     }
 }
@@ -101,7 +99,11 @@ pub(crate) fn bounded(pack: &Pack) -> Result<(), CompileError> {
 /// A compiler that reads no files and takes no rule that could stall a host.
 fn strict() -> yara_x::Compiler<'static> {
     let mut compiler = yara_x::Compiler::new();
-    compiler.enable_includes(false).error_on_slow_pattern(true).error_on_slow_loop(true).colorize_errors(false);
+    compiler
+        .enable_includes(false)
+        .error_on_slow_pattern(true)
+        .error_on_slow_loop(true)
+        .colorize_errors(false);
     compiler
 }
 
@@ -111,7 +113,8 @@ fn fitting(source: &Source, pack: &Pack, scope: Scope) -> String {
         return source.text.clone();
     }
     let declared = source::declared(&source.text);
-    declared.without(&source.text, |rule| rule.needs_file.is_none() && (rule.is_private || streams(pack, rule)))
+    declared
+        .without(&source.text, |rule| rule.needs_file.is_none() && (rule.is_private || streams(pack, rule)))
 }
 
 fn streams(pack: &Pack, rule: &Rule<'_>) -> bool {
@@ -125,9 +128,14 @@ fn add(compiler: &mut yara_x::Compiler<'_>, source: &Source, text: &str) -> Resu
     let detail = label.map(|l| l.text().to_owned()).filter(|t| !t.is_empty());
     let reason = detail.map_or_else(|| e.title().to_owned(), |d| format!("{}: {d}", e.title()));
     Err(CompileError::Refused {
-        source_name: escape(source.name.as_bytes()),
+        source_name: shown(&source.name),
         line: text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1,
         code: e.code(),
-        reason: escape(&reason.as_bytes()[..reason.len().min(MAX_REASON)]),
+        reason: shown(&reason),
     })
+}
+
+/// Makes text of a pack fit for an error: cut and escaped.
+fn shown(text: &str) -> String {
+    escape(text.chars().take(MAX_SHOWN).collect::<String>().as_bytes())
 }

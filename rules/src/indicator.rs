@@ -115,14 +115,17 @@ mod tests {
     fn a_name_that_only_looks_alike_is_not_found() {
         let domains = listing(&["c2.khien-test.example"]);
 
-        for name in ["khien-test.example", "xc2.khien-test.example", "c2.khien-test.example.com", "example", "", "."] {
+        for name in
+            ["khien-test.example", "xc2.khien-test.example", "c2.khien-test.example.com", "example", "", "."]
+        {
             assert_eq!(domains.find(name), None, "{name}");
         }
     }
 
     #[test]
     fn garbage_is_not_listed_and_is_counted() {
-        let domains = listing(&["com", "", "a..b", "bad name.example", "1.2.3.4", "đ.example", &"a.".repeat(200)]);
+        let domains =
+            listing(&["com", "", "a..b", "bad name.example", "1.2.3.4", "đ.example", &"a.".repeat(200)]);
 
         assert!(domains.is_empty());
         assert_eq!(domains.refused(), 7);

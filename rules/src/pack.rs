@@ -72,7 +72,10 @@ pub enum PackError {
 
 /// Returns the pack that comes with the program.
 #[must_use]
-#[expect(clippy::missing_panics_doc, reason = "the embedded pack never changes at run time, and a test reads it")]
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "the embedded pack never changes at run time, and a test reads it"
+)]
 pub fn base_pack(created: Timestamp) -> Pack {
     assemble(BASE.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(), created)
         .expect("the embedded pack is read by a test of this crate")
@@ -212,7 +215,11 @@ fn words(raw: RawWords) -> Words {
     Words { vi: raw.vi.trim().to_owned(), en: raw.en.trim().to_owned() }
 }
 
-fn list(raw: &RawList, files: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Vec<DomainIndicator> {
+fn list(
+    raw: &RawList,
+    files: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Vec<DomainIndicator> {
     let Ok(rule) = raw.rule.parse::<RuleId>() else {
         problems.push(Problem::new(&raw.rule, "list.rule", "is not a rule id"));
         return Vec::new();
@@ -287,7 +294,10 @@ rule = "indicator.domain.test"
 
         let error = load(&bad, "").unwrap_err().to_string();
 
-        assert_eq!(error, "rule `test.one`: severity: unknown severity `bad`, expected low, medium, high or critical");
+        assert_eq!(
+            error,
+            "rule `test.one`: severity: unknown severity `bad`, expected low, medium, high or critical"
+        );
     }
 
     #[test]

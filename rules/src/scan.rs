@@ -57,11 +57,8 @@ impl Engine {
     /// # Errors
     /// [`CompileError`].
     pub fn compile(pack: &Pack, scope: Scope) -> Result<Self, CompileError> {
-        let known = pack
-            .rules
-            .iter()
-            .filter_map(|r| Some((r.yara.clone()?, (r.id.clone(), r.severity))))
-            .collect();
+        let known =
+            pack.rules.iter().filter_map(|r| Some((r.yara.clone()?, (r.id.clone(), r.severity)))).collect();
         Ok(Self { rules: compile(pack, scope)?, known })
     }
 
@@ -89,7 +86,9 @@ impl Scanner<'_> {
     pub fn scan(&mut self, bytes: &[u8], timeout: Duration) -> Scanned {
         let engine = self.engine;
         self.scanner.get_or_init(|| prepared(engine));
-        let Some(scanner) = self.scanner.get_mut() else { return Scanned::without_hits(ScanOutcome::Crashed) };
+        let Some(scanner) = self.scanner.get_mut() else {
+            return Scanned::without_hits(ScanOutcome::Crashed);
+        };
         match scanner.set_timeout(timeout.saturating_add(ONE_BEAT)).scan(bytes) {
             Ok(results) => Scanned::of(hits(engine, &results, bytes)),
             Err(e) => {
@@ -132,7 +131,10 @@ fn hits(engine: &Engine, results: &yara_x::ScanResults<'_, '_>, bytes: &[u8]) ->
         matching.filter_map(|rule| Some((engine.known.get(rule.identifier())?, rule))).collect();
     known.sort_by(|((a, how_bad_a), _), ((b, how_bad_b), _)| how_bad_b.cmp(how_bad_a).then(a.cmp(b)));
     known.truncate(MAX_HITS);
-    known.into_iter().map(|((id, _), rule)| Hit { rule: id.clone(), excerpts: excerpts(&rule, bytes) }).collect()
+    known
+        .into_iter()
+        .map(|((id, _), rule)| Hit { rule: id.clone(), excerpts: excerpts(&rule, bytes) })
+        .collect()
 }
 
 /// Takes the first match of each pattern, so that different reasons are shown, in the order of the bytes.

@@ -122,7 +122,10 @@ global rule three { condition: helper }
         let found = declared(SOURCE);
 
         let names: Vec<_> = found.rules.iter().map(|r| (r.name, r.needs_file)).collect();
-        assert_eq!(names, [("helper", Some("filesize")), ("one", None), ("two", Some("elf")), ("three", None)]);
+        assert_eq!(
+            names,
+            [("helper", Some("filesize")), ("one", None), ("two", Some("elf")), ("three", None)]
+        );
         assert!(found.rules[0].is_private && found.rules[3].is_global && !found.has_include);
     }
 
@@ -132,7 +135,10 @@ global rule three { condition: helper }
 
         assert_eq!(kept.lines().count(), SOURCE.lines().count());
         assert!(kept.contains("global rule three") && !kept.contains("rule two") && !kept.contains("import"));
-        assert_eq!(kept.lines().position(|l| l.contains("three")), SOURCE.lines().position(|l| l.contains("three")));
+        assert_eq!(
+            kept.lines().position(|l| l.contains("three")),
+            SOURCE.lines().position(|l| l.contains("three"))
+        );
     }
 
     #[test]

@@ -14,7 +14,10 @@ fn every_positive_sample_hits_its_rule_and_no_clean_one_hits_anything() {
     let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
     assert!(report.passed(), "\n{}\n", problems.join("\n"));
     assert_eq!(report.untested, []);
-    assert!(report.positive >= 2 * (report.rules - 2) && report.clean >= 2 * (report.rules - 1), "{report:?}");
+    assert!(
+        report.positive >= 2 * (report.rules - 2) && report.clean >= 2 * (report.rules - 1),
+        "{report:?}"
+    );
 }
 
 #[test]

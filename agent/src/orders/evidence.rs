@@ -43,7 +43,8 @@ async fn send(staged: &Staged, line: &mut Line, order: OrderId) -> Result<(), Fa
         let hub = standing(line).await?;
         match send_over(staged, &hub, order).await {
             Ok(()) => return Ok(()),
-            Err(Trouble::Refused { status: 400..=499, error }) => {
+            // 409 may only mean that the hub still works on the piece before; that passes.
+            Err(Trouble::Refused { status: 400..=408 | 410..=428 | 430..=499, error }) => {
                 return Err(Failure(format!("the hub refused the evidence: {error}")));
             }
             // The session sees the same and begins anew; until then there is nothing to hurry for.

@@ -36,6 +36,8 @@ struct Entry {
     process: Option<Process>,
     changed_again: bool,
     scans: u8,
+    /// When its last pause ends.
+    until: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +62,7 @@ impl Desk {
     pub(super) fn take(&mut self, event: FileEvent) {
         let Some(entry) = self.files.get_mut(&event.path) else {
             let process = event.process;
-            let entry = Entry { stage: Stage::Ready, process, changed_again: false, scans: 0 };
+            let entry = Entry { stage: Stage::Ready, process, changed_again: false, scans: 0, until: None };
             self.ready.push_back(event.path.clone());
             self.files.insert(event.path, entry);
             return;
@@ -96,6 +98,7 @@ impl Desk {
             return;
         }
         entry.stage = Stage::Pausing;
+        entry.until = Some(now + PAUSE);
         self.pauses.insert((now + PAUSE, path));
     }
 
@@ -107,10 +110,11 @@ impl Desk {
     /// Ends the pauses that are over: who changed meanwhile is ready, who did not is forgotten.
     pub(super) fn wake(&mut self, now: Instant) {
         while self.due().is_some_and(|at| at <= now) {
-            let Some((_, path)) = self.pauses.pop_first() else { return };
-            let Some(entry) = self.files.get_mut(&path).filter(|e| e.stage == Stage::Pausing) else {
+            let Some((at, path)) = self.pauses.pop_first() else { return };
+            let Some(entry) = self.files.get_mut(&path) else { continue };
+            if entry.stage != Stage::Pausing || entry.until != Some(at) {
                 continue;
-            };
+            }
             if entry.changed_again {
                 entry.stage = Stage::Ready;
                 entry.scans = BURST;

@@ -6,14 +6,14 @@ use std::{fs::File, io, net::UdpSocket, process::Command, thread};
 use super::wire::Attempt;
 
 /// Tries it and returns how the kernel refused; none if it went through. Mostly it does not return: the kernel kills.
-pub(super) fn attempt(what: Attempt) -> Option<String> {
+pub(super) fn attempt(what: Attempt, parent: u32) -> Option<String> {
     let done = match what {
         Attempt::OpenFile => File::open("/etc/passwd").map(drop),
         Attempt::CreateFile => File::create("/tmp/khien-probe").map(drop),
         Attempt::OpenSocket => UdpSocket::bind("127.0.0.1:0").map(drop),
         Attempt::StartProgram => Command::new("/bin/true").spawn().map(drop),
         Attempt::StartThread => thread::Builder::new().spawn(|| {}).map(drop),
-        Attempt::KillParent => signal_parent(),
+        Attempt::KillParent => signal(parent),
         Attempt::MapCode => map_code(),
         Attempt::ReachMemory => take_memory(),
     };
@@ -21,9 +21,9 @@ pub(super) fn attempt(what: Attempt) -> Option<String> {
 }
 
 /// Signal 0 asks for the permission only.
-fn signal_parent() -> io::Result<()> {
+fn signal(parent: u32) -> io::Result<()> {
     // SAFETY: no pointers.
-    match unsafe { libc::kill(libc::getppid(), 0) } {
+    match unsafe { libc::kill(parent.cast_signed(), 0) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

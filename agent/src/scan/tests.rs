@@ -75,20 +75,23 @@ fn a_file_that_shrinks_while_it_is_scanned_ends_no_worker() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let done = std::sync::atomic::AtomicBool::new(false);
 
-    std::thread::scope(|threads| {
+    let outcomes: Vec<_> = std::thread::scope(|threads| {
         threads.spawn(|| {
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 file.as_file().set_len(8 << 20).unwrap();
                 file.as_file().set_len(0).unwrap();
             }
         });
-        for _ in 0..50 {
-            let scan = pool.runtime.block_on(pool.pool.scan_file(File::open(file.path()).unwrap()));
-            assert_eq!(scan.scanned.outcome, ScanOutcome::Clean);
-        }
+        let outcomes = (0..50).map(|_| {
+            let scan = File::open(file.path()).map(|file| pool.runtime.block_on(pool.pool.scan_file(file)));
+            scan.map(|scan| scan.scanned.outcome).ok()
+        });
+        let outcomes = outcomes.collect();
         done.store(true, std::sync::atomic::Ordering::Relaxed);
+        outcomes
     });
 
+    assert!(outcomes.iter().all(|outcome| *outcome == Some(ScanOutcome::Clean)), "{outcomes:?}");
     assert_eq!(pool.pool.pids(), before);
 }
 
@@ -118,7 +121,8 @@ fn a_worker_killed_over_a_file_is_a_crash_and_the_next_scan_works() {
         while rounds < 50 {
             // Some rounds of the runtime hand the job to the slot; then the worker dies with it.
             rounds += 1;
-            let _ = tokio::time::timeout(Duration::from_millis(2), &mut scan).await;
+            let early = tokio::time::timeout(Duration::from_millis(2), &mut scan).await;
+            assert!(early.is_err(), "a stopped worker answered: {early:?}");
         }
         pool.signal(Signal::KILL);
         scan.await
@@ -135,7 +139,7 @@ fn a_worker_killed_between_two_files_is_no_files_fault() {
     let pool = Tested::new();
     let worker = pool.worker();
     pool.signal(Signal::KILL);
-    wait_until("the worker is dead", || state_of(worker).is_none_or(|s| s == 'Z'));
+    wait_until("the worker is dead", || is_dead(worker));
 
     assert_eq!(pool.scan(MARK).scanned.outcome, ScanOutcome::Matched);
 }
@@ -385,6 +389,12 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
         assert!(Instant::now() < until, "waited in vain until {what}");
         std::thread::yield_now();
     }
+}
+
+/// Dead to the last thread, though perhaps not waited for.
+fn is_dead(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    state_of(pid).is_none_or(|state| state == 'Z' && threads <= 1)
 }
 
 /// The letter of a process's state; none if there is no such process.

@@ -42,6 +42,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn serve() -> io::Result<()> {
+    let parent = std::os::unix::process::parent_id();
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let confined = sandbox::confine();
     let Some((Request::Load { size }, Some(file))) = wire::receive(&socket, MAX_REQUEST, None)? else {
@@ -55,7 +56,7 @@ fn serve() -> io::Result<()> {
     scanners.warm_up();
     wire::send(&socket, &Reply::Loaded { missing: sandbox::close(confined) }, None)?;
     while let Some((request, file)) = wire::receive(&socket, MAX_REQUEST, None)? {
-        wire::send(&socket, &answer(request, file, &mut scanners)?, None)?;
+        wire::send(&socket, &answer(request, file, &mut scanners, parent)?, None)?;
     }
     Ok(())
 }
@@ -70,10 +71,15 @@ fn engines(file: OwnedFd, size: u64) -> Result<(Engine, Engine), String> {
     Ok((compile(Scope::File)?, compile(Scope::Stream)?))
 }
 
-fn answer(request: Request, file: Option<OwnedFd>, scanners: &mut Scanners<'_>) -> io::Result<Reply> {
+fn answer(
+    request: Request,
+    file: Option<OwnedFd>,
+    scanners: &mut Scanners<'_>,
+    parent: u32,
+) -> io::Result<Reply> {
     match (request, file) {
         (Request::Scan(scan), Some(file)) => Ok(Reply::Scanned(scanners.scan(scan, &file))),
-        (Request::Try(what), _) => Ok(Reply::Tried { refused: probe::attempt(what) }),
+        (Request::Try(what), _) => Ok(Reply::Tried { refused: probe::attempt(what, parent) }),
         (Request::Scan(_), None) => Err(io::Error::other("a scan must bring a file")),
         (Request::Load { .. }, _) => Err(io::Error::other("a worker loads one pack")),
     }

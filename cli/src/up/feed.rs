@@ -66,12 +66,13 @@ fn line(context: &Context, changed: &Alert) -> Result<()> {
 /// Says once what the agent sees less than fully.
 async fn coverage(client: &Client, lang: Lang) {
     let begun = Instant::now();
-    while begun.elapsed() < FIRST_HEALTH {
+    loop {
         let agents = client.agents().await.map(|a| a.agents).unwrap_or_default();
         let reports =
             agents.iter().filter(|a| a.presence == Presence::Online && !a.health.coverage.is_empty());
         let reports: Vec<_> = reports.collect();
-        if !reports.is_empty() {
+        // Until its first pack is there an agent is blind for a moment, which is not worth a line.
+        if begun.elapsed() > FIRST_HEALTH || reports.iter().any(|a| a.health.pack > 0) {
             reports.iter().flat_map(|a| agent::reduced(a, lang)).for_each(|l| say(&l));
             return;
         }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    body::Body,
-    extract::{Path, Query, State, rejection::QueryRejection},
-    http::HeaderMap,
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
 };
 use khien_core::{
     OrderId, Timestamp,
@@ -92,11 +90,11 @@ pub(super) async fn evidence_put(
     Extension(AgentPeer(agent)): Extension<AgentPeer>,
     Path(order): Path<String>,
     piece: Result<Query<Piece>, QueryRejection>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Answer<Have> {
+    let (head, body) = request.into_parts();
     let Query(piece) = piece.map_err(|e| Fault::Bad(e.body_text()))?;
     let order = id::<OrderId>(&order)?;
-    let bytes = body::read(&headers, body, EVIDENCE_CHUNK).await?;
+    let bytes = body::read(&head.headers, body, EVIDENCE_CHUNK).await?;
     Ok(Json(evidence::receive(&hub, agent, order, piece, bytes).await?))
 }

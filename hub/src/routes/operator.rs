@@ -90,9 +90,7 @@ pub(super) async fn close(
     Bounded(how): Bounded<CloseAlert>,
 ) -> Answer<Alert> {
     let alert = id(&alert)?;
-    let work = hub
-        .store
-        .write(move |tx| triage::close(tx, alert, how.verdict, &how.reason, by.name(), Timestamp::now()));
+    let work = hub.store.write(move |tx| triage::close(tx, alert, &how, by.name(), Timestamp::now()));
     Ok(Json(work.await?))
 }
 

@@ -106,6 +106,28 @@ pub(crate) struct OrderRow {
     pub(crate) receipt: Option<Receipt>,
 }
 
+/// A record as it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventRow<'a> {
+    pub(crate) agent: AgentId,
+    pub(crate) mark: Mark,
+    /// As the hub computed it.
+    pub(crate) hash: Sha256,
+    pub(crate) body: &'a str,
+    pub(crate) received: Timestamp,
+}
+
+/// A mandate as it is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MandateRow<'a> {
+    pub(crate) run: RunId,
+    pub(crate) nonce: Nonce,
+    pub(crate) signed: &'a Signed,
+    /// Who gave it.
+    pub(crate) by: &'a str,
+    pub(crate) added: Timestamp,
+}
+
 /// The pack that is offered.
 #[derive(Debug, Clone)]
 pub(crate) struct PackRow {
@@ -210,8 +232,6 @@ pub(crate) trait Write: Read {
     /// Wakes the agents that wait for orders once this is committed.
     fn wake_orders(&mut self);
 
-    /// Admits an operator.
-    fn put_operator(&mut self, operator: &Operator) -> Stored<()>;
     /// Adds an agent or replaces what is known of it.
     fn put_host(&mut self, host: &Host) -> Stored<()>;
     /// Counts a record of an agent that could not be read.
@@ -224,14 +244,7 @@ pub(crate) trait Write: Read {
     /// Moves the end of a lane.
     fn set_acked(&mut self, agent: AgentId, mark: Mark) -> Stored<()>;
     /// Keeps a record as it came; the same number and hash again is nothing.
-    fn put_event(
-        &mut self,
-        agent: AgentId,
-        mark: Mark,
-        hash: &Sha256,
-        body: &str,
-        now: Timestamp,
-    ) -> Stored<()>;
+    fn put_event(&mut self, event: &EventRow<'_>) -> Stored<()>;
 
     /// Keeps a new alert and gives it its number.
     fn add_alert(&mut self, key: &Sha256, alert: &mut Alert) -> Stored<()>;
@@ -252,14 +265,7 @@ pub(crate) trait Write: Read {
     /// Remembers what happened to a run.
     fn add_input(&mut self, run: RunId, input: &Input, who: &str, at: Timestamp) -> Stored<()>;
     /// Keeps a mandate.
-    fn add_mandate(
-        &mut self,
-        run: RunId,
-        nonce: Nonce,
-        signed: &Signed,
-        by: &str,
-        at: Timestamp,
-    ) -> Stored<()>;
+    fn add_mandate(&mut self, mandate: &MandateRow<'_>) -> Stored<()>;
     /// Keeps an order; the same order again is nothing.
     fn add_order(&mut self, order: &OrderRow) -> Stored<()>;
     /// Keeps the answer to an order.

@@ -157,7 +157,9 @@ impl Team {
 }
 
 pub(crate) fn hub() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_khien-hub"))
+    let mut hub = Command::new(env!("CARGO_BIN_EXE_khien-hub"));
+    hub.env("RUST_LOG", "error");
+    hub
 }
 
 /// Admits an operator and returns the certificate.

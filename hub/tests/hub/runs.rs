@@ -283,3 +283,25 @@ async fn evidence_comes_in_pieces_and_only_as_it_was_ordered() {
     let incident: Incident = scene.thu.good(Method::GET, &path, &()).await;
     assert_eq!(incident.evidence[0].custody.last().unwrap().action, CustodyAction::Exported);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_file_is_evidence_too() {
+    let mut scene = Scene::set().await;
+    scene.seq += 1;
+    scene.client.report(1, scene.seq, &[common::found("/srv/www/empty.php", b"")]).await;
+    let open = OpenIncident { title: None, alerts: vec![AlertId(2)] };
+    scene.incident = scene.thu.good(Method::POST, "/v1/incidents", &open).await;
+    scene.targets = vec![common::target(&scene.agent, "/srv/www/empty.php", b"")];
+    scene.start().await;
+    let (order, _) = scene.order().await;
+    let (sha256, path) = (Sha256::of(b""), format!("/v1/agent/evidence/{order}"));
+
+    let before: Value = scene.client.good(Method::GET, &path, &()).await;
+    let piece = format!("{path}?offset=0&size=0&sha256={sha256}");
+    let (status, _) = scene.client.raw(Method::PUT, &piece, vec![]).await.unwrap();
+    let preserved = Preserved { sha256, size: 0, path: "/srv/www/empty.php".into(), at: Timestamp::now() };
+    scene.answer(order, Outcome::Done { evidence: Some(preserved) }).await;
+
+    assert_eq!((before["have"].as_u64(), status), (Some(0), StatusCode::OK));
+    assert_eq!(scene.run().await.state, RunState::WaitingForApproval);
+}

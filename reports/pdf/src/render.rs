@@ -49,8 +49,8 @@ pub(crate) fn pdf(document: &Document) -> Result<Vec<u8>, RenderError> {
         return Err(complaint(&compiled.warnings));
     }
     let paged = compiled.output.map_err(|e| complaint(&e))?;
-    let standards = PdfStandards::new(&[PdfStandard::A_2b])
-        .map_err(|_| RenderError::Broken("PDF/A-2b is not known"))?;
+    let standards =
+        PdfStandards::new(&[PdfStandard::A_2b]).map_err(|_| RenderError::Broken("PDF/A-2b is not known"))?;
     let creator = Smart::Custom(Some("Khiên".to_owned()));
     let options = PdfOptions { standards, creator, ..PdfOptions::default() };
     typst_pdf::pdf(&paged, &options).map_err(|e| complaint(&e))

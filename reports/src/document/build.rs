@@ -58,7 +58,8 @@ fn subject(form: &Form, case: &Case<'_>) -> Text {
 }
 
 fn recipients(form: &Form, case: &Case<'_>) -> Vec<Text> {
-    let named: Vec<_> = case.organization.recipients.iter().map(Text::new).filter(|t| !t.is_empty()).collect();
+    let named: Vec<_> =
+        case.organization.recipients.iter().map(Text::new).filter(|t| !t.is_empty()).collect();
     if named.is_empty() { vec![Text::new(&form.recipient)] } else { named }
 }
 
@@ -134,6 +135,8 @@ fn table_blocks(label: Text, table: &Table, body: &mut Vec<Block>) {
     });
     let more = table.rows.len().saturating_sub(MAX_ROWS);
     if more > 0 {
-        body.push(Block::Item { text: format!("… và {more} dòng khác trong hồ sơ sự cố").into() });
+        body.push(Block::Item {
+            text: format!("… và {more} dòng khác trong hồ sơ sự cố").into()
+        });
     }
 }

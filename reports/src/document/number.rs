@@ -32,14 +32,7 @@ pub fn document_number(number: Option<&str>, symbol: Option<&str>) -> String {
 #[must_use]
 pub fn moment(at: Timestamp) -> String {
     let t = in_vietnam(at);
-    format!(
-        "{:02} giờ {:02} phút, ngày {:02}/{:02}/{}",
-        t.hour(),
-        t.minute(),
-        t.day(),
-        t.month(),
-        t.year()
-    )
+    format!("{:02} giờ {:02} phút, ngày {:02}/{:02}/{}", t.hour(), t.minute(), t.day(), t.month(), t.year())
 }
 
 #[cfg(test)]

@@ -53,10 +53,7 @@ fn push(c: char, out: &mut String) {
 /// Noncharacters, which XML does not allow, and private use, which looks different in every font.
 fn is_special(c: char) -> bool {
     let n = c as u32;
-    n & 0xfffe == 0xfffe
-        || (0xfdd0..=0xfdef).contains(&n)
-        || (0xe000..=0xf8ff).contains(&n)
-        || n >= 0xe_0000
+    n & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&n) || (0xe000..=0xf8ff).contains(&n) || n >= 0xe_0000
 }
 
 impl fmt::Display for Text {

@@ -75,7 +75,13 @@ fn signs(case: &Case<'_>) -> Option<Value> {
     let rows: Vec<_> = right(case).enumerate().map(|(i, a)| sign(i, a)).collect();
     (!rows.is_empty()).then(|| {
         Value::Table(Table {
-            columns: vec![("TT", 6), ("Phát hiện lúc", 15), ("Dấu hiệu", 27), ("Máy, cơ quan", 20), ("Vị trí", 32)],
+            columns: vec![
+                ("TT", 6),
+                ("Phát hiện lúc", 15),
+                ("Dấu hiệu", 27),
+                ("Máy, cơ quan", 20),
+                ("Vị trí", 32),
+            ],
             rows,
         })
     })

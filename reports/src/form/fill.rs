@@ -131,14 +131,9 @@ fn value(field: &Field, case: &Case<'_>) -> Option<Value> {
 }
 
 fn is_missing(field: &Field, case: &Case<'_>, values: &BTreeMap<String, Value>) -> bool {
-    let counts = field
-        .only_if
-        .as_ref()
-        .is_none_or(|o| values.get(&o.field) == Some(&Value::Choice(o.is.clone())));
-    counts
-        && field.is_shown(case.stage)
-        && field.is_required(case.stage)
-        && !values.contains_key(&field.id)
+    let counts =
+        field.only_if.as_ref().is_none_or(|o| values.get(&o.field) == Some(&Value::Choice(o.is.clone())));
+    counts && field.is_shown(case.stage) && field.is_required(case.stage) && !values.contains_key(&field.id)
 }
 
 fn missing(field: &Field) -> MissingField {

@@ -7,7 +7,7 @@ use docx_rs::{
     SpecialIndentType, TableLayoutType,
 };
 
-use self::parts::{TEXT_WIDTH, Style, half_points, line, plain_table, rule_line, ruled_table};
+use self::parts::{Style, TEXT_WIDTH, half_points, line, plain_table, rule_line, ruled_table};
 use crate::document::{Block, Document, Head, Signature, Text, Tick, words};
 
 mod parts;
@@ -25,7 +25,7 @@ const HEADER_AT: i32 = 567;
 /// 1 cm, the first line's indent.
 const INDENT: i32 = 567;
 /// The left column of the head: names of the bodies.
-const HEAD_LEFT: usize = 3_900;
+const HEAD_LEFT: usize = 4_020;
 /// The left column of the foot: the list of copies.
 const FOOT_LEFT: usize = 4_600;
 
@@ -49,7 +49,8 @@ pub fn docx(document: &Document) -> Result<Vec<u8>, DocxError> {
 }
 
 fn page() -> Docx {
-    let number = Paragraph::new().align(AlignmentType::Center).size(half_points(13)).add_page_num(PageNum::new());
+    let number =
+        Paragraph::new().align(AlignmentType::Center).size(half_points(13)).add_page_num(PageNum::new());
     let fonts = RunFonts::new().ascii(FONT).hi_ansi(FONT).cs(FONT).east_asia(FONT);
     Docx::new()
         .page_size(PAGE.0, PAGE.1)
@@ -99,7 +100,8 @@ fn to(docx: Docx, to: &[Text]) -> Docx {
     let spacing = LineSpacing::new().before(120).after(120);
     if let [only] = to {
         let text = format!("{} {only}", words::TO);
-        return docx.add_paragraph(line(&text, Style::new(14)).align(AlignmentType::Center).line_spacing(spacing));
+        return docx
+            .add_paragraph(line(&text, Style::new(14)).align(AlignmentType::Center).line_spacing(spacing));
     }
     let first = line(words::TO, Style::new(14)).indent(Some(1_701), None, None, None).line_spacing(spacing);
     let last = to.len().saturating_sub(1);

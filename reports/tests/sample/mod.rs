@@ -15,29 +15,35 @@ use khien_core::{
 use khien_reports::{Answers, Case, Organization, Stage};
 
 /// A file name that tries to leave XML, Markdown and typst, and to reorder and ring.
-pub const NASTY: &[u8] = b"/srv/www/</w:t><evil a=\"'&]]>#panic(\"x\")*_$|\x1b]0;x\x07\x00\xe2\x80\xaefdp.php\xff\xef\xbf\xbf";
+pub(crate) const NASTY: &[u8] =
+    b"/srv/www/</w:t><evil a=\"'&]]>#panic(\"x\")*_$|\x1b]0;x\x07\x00\xe2\x80\xaefdp.php\xff\xef\xbf\xbf";
 
 /// All that a case borrows.
-pub struct Sample {
-    pub incident: Incident,
-    pub alerts: Vec<Alert>,
-    pub runs: Vec<Run>,
-    pub organization: Organization,
-    pub answers: Answers,
+pub(crate) struct Sample {
+    pub(crate) incident: Incident,
+    pub(crate) alerts: Vec<Alert>,
+    pub(crate) runs: Vec<Run>,
+    pub(crate) organization: Organization,
+    pub(crate) answers: Answers,
 }
 
 impl Sample {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             incident: incident(),
-            alerts: vec![webshell(1, b"/srv/www/tải lên/shell.php"), webshell(2, NASTY), lookup(), mistake()],
+            alerts: vec![
+                webshell(1, "/srv/www/tải lên/shell.php".as_bytes()),
+                webshell(2, NASTY),
+                lookup(),
+                mistake(),
+            ],
             runs: vec![run()],
             organization: organization(),
             answers: BTreeMap::new(),
         }
     }
 
-    pub fn case(&self, stage: Stage) -> Case<'_> {
+    pub(crate) fn case(&self, stage: Stage) -> Case<'_> {
         Case {
             incident: &self.incident,
             alerts: &self.alerts,
@@ -50,7 +56,7 @@ impl Sample {
     }
 }
 
-pub fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().expect("a moment of the sample")
 }
 
@@ -188,7 +194,12 @@ fn alert(id: i64, rule: &str, title: Words) -> Alert {
         process: None,
         flow: None,
         what: None,
-        excerpts: vec![Excerpt { offset: 0, before: "".into(), matched: "SECRET-EXCERPT".into(), after: "".into() }],
+        excerpts: vec![Excerpt {
+            offset: 0,
+            before: "".into(),
+            matched: "SECRET-EXCERPT".into(),
+            after: "".into(),
+        }],
         technique: Some("T1505.003".to_owned()),
         explanation: words("Kẻ tấn công chạy lệnh qua web.", "An attacker runs commands over the web."),
         next_step: words("Giữ tệp làm chứng cứ.", "Keep the file as evidence."),
@@ -222,7 +233,12 @@ fn run() -> Run {
         state: RunState::Running,
         targets: Vec::new(),
         steps: vec![
-            step("preserve", words("Giữ tệp làm chứng cứ", "Preserve the file"), StepState::Done, vec![result]),
+            step(
+                "preserve",
+                words("Giữ tệp làm chứng cứ", "Preserve the file"),
+                StepState::Done,
+                vec![result],
+            ),
             step("quarantine", words("Cách ly tệp", "Quarantine the file"), StepState::Active, Vec::new()),
         ],
         waiting_for: None,

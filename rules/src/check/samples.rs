@@ -173,9 +173,11 @@ fn verdict(sample: &Sample, engine: &Engine, scope: &str) -> Option<Problem> {
         Some(rule) if !hits.contains(&rule.as_str()) => {
             Some(Problem::new(rule, "samples", format!("{path} is not hit ({scope})")))
         }
-        None if scanned.outcome != ScanOutcome::Clean => {
-            Some(Problem::new(hits.first().unwrap_or(&"?"), "samples", format!("hits clean {path} ({scope})")))
-        }
+        None if scanned.outcome != ScanOutcome::Clean => Some(Problem::new(
+            hits.first().unwrap_or(&"?"),
+            "samples",
+            format!("hits clean {path} ({scope})"),
+        )),
         _ => None,
     }
 }
@@ -222,7 +224,9 @@ fn read_sample(root: &Path, path: &Path) -> io::Result<Option<Sample>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "sample is larger than 8 MiB"));
     }
     if path.extension().is_some_and(|e| e == "b64") {
-        bytes = BASE64_MIME_PERMISSIVE.decode(&bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+        bytes = BASE64_MIME_PERMISSIVE
+            .decode(&bytes)
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
     }
     Ok(Some(Sample { path: place.to_owned(), rule, bytes }))
 }

@@ -157,7 +157,8 @@ fn without_privilege_it_says_so_and_still_finds_the_file() {
     let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
 
     site.shell_alert(&mut up, "plain.php");
-    let agents = site.until(&["agent", "list"], "coverage", |a| a[0]["coverage"].as_array().is_some_and(|c| c.len() > 1));
+    let agents = site
+        .until(&["agent", "list"], "coverage", |a| a[0]["coverage"].as_array().is_some_and(|c| c.len() > 1));
     let coverage = agents[0]["coverage"].as_array().unwrap();
     let file = coverage.iter().find(|c| c["sensor"] == "file").unwrap();
     assert_eq!((&file["backend"], &file["sight"]), (&"notify".into(), &"reduced".into()), "{agents}");

@@ -1,6 +1,7 @@
 //! A real `khien up` in a folder of its own, what it prints, and the command line beside it.
 
 use std::{
+    cell::OnceCell,
     fs,
     io::{BufRead, BufReader, Read},
     os::unix::fs::PermissionsExt,
@@ -34,7 +35,7 @@ pub(crate) struct Site {
     /// The network in which everything runs; this machine's if absent.
     pub(crate) network: Option<Namespace>,
     /// Another copy of `khien` to run, if not the one beside this test.
-    pub(crate) khien: Option<PathBuf>,
+    pub(crate) khien: OnceCell<PathBuf>,
     /// Runs the programs as nobody.
     unprivileged: bool,
 }
@@ -45,7 +46,7 @@ impl Site {
         let root = tempfile::Builder::new().prefix("khien-e2e-").tempdir().unwrap();
         let (home, web) = (root.path().join("home"), root.path().join("web"));
         fs::create_dir(&web).unwrap();
-        Self { _root: root, home, web, network: None, khien: None, unprivileged: false }
+        Self { _root: root, home, web, network: None, khien: OnceCell::new(), unprivileged: false }
     }
 
     /// Makes the folders for a user without any privilege.
@@ -71,7 +72,7 @@ impl Site {
         if self.unprivileged {
             command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
         }
-        let khien = self.khien.clone().filter(|_| name == "khien");
+        let khien = self.khien.get().cloned().filter(|_| name == "khien");
         command.args(["--pdeathsig", "KILL", "--"]).arg(khien.unwrap_or_else(|| program(name)));
         // The tests read English; nothing of the developer's own set-up gets in.
         command.env("KHIEN_LANG", "en").env_remove("KHIEN_HOME").env_remove("RUST_LOG");
@@ -273,7 +274,8 @@ pub(crate) fn signal(pid: u32, name: &str) {
 
 /// Returns the children of a process, each with its program's name.
 fn children(parent: u32) -> Vec<(u32, String)> {
-    let read = |task: &str| fs::read_to_string(format!("/proc/{parent}/task/{task}/children")).unwrap_or_default();
+    let read =
+        |task: &str| fs::read_to_string(format!("/proc/{parent}/task/{task}/children")).unwrap_or_default();
     let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
     let ids: Vec<u32> = tasks
         .flat_map(|t| {

@@ -2,6 +2,8 @@
 //!
 //! Nothing here reaches into a program. Files are written, packets sent, keys typed, commands run.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 mod agents;
 mod files;
 mod harness;

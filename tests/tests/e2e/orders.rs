@@ -86,9 +86,8 @@ fn operator(site: &Site) -> SigningKey {
 }
 
 fn refused(up: &mut Up<'_>, why: &str) -> Value {
-    let fits = |a: &Value| {
-        a["rule"] == "khien.order.refused" && a["what"].as_str().is_some_and(|w| w.contains(why))
-    };
+    let fits =
+        |a: &Value| a["rule"] == "khien.order.refused" && a["what"].as_str().is_some_and(|w| w.contains(why));
     up.alert(&format!("alert for an order that is refused: {why}"), fits)
 }
 

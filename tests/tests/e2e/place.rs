@@ -15,6 +15,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 }
 
 /// Prints why a test cannot run here; `tests/run` counts these lines.
+#[allow(clippy::print_stdout, reason = "`tests/run` reads it")]
 pub(crate) fn cannot_run(why: &str) {
     println!("cannot run here: {}: {why}", std::thread::current().name().unwrap_or("test"));
 }

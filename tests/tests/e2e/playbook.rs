@@ -32,7 +32,8 @@ pub(crate) fn state(site: &Site, run: &str, state: &str) -> Value {
 /// What undo must bring back, as the system's own tools tell it.
 fn traits(path: &Path) -> (String, u32, u32, u32, i64, i64, String) {
     let meta = fs::metadata(path).unwrap();
-    let attributes = Command::new("getfattr").args(["-d", "-m", "-", "--absolute-names"]).arg(path).output().unwrap();
+    let attributes =
+        Command::new("getfattr").args(["-d", "-m", "-", "--absolute-names"]).arg(path).output().unwrap();
     let attributes = String::from_utf8(attributes.stdout).unwrap();
     let content = fs::read_to_string(path).unwrap();
     (content, meta.mode(), meta.uid(), meta.gid(), meta.mtime(), meta.mtime_nsec(), attributes)
@@ -87,7 +88,15 @@ fn a_web_shell_is_preserved_quarantined_with_approval_and_put_back_whole() {
     assert_eq!(traits(&path), before, "content, mode, owner, times and attributes came back");
 
     let timeline = site.json(&["incident", "show", &incident])["timeline"].to_string();
-    for kind in ["run_started", "approval_asked", "approved", "step_done", "evidence_stored", "undo_asked", "run_ended"] {
+    for kind in [
+        "run_started",
+        "approval_asked",
+        "approved",
+        "step_done",
+        "evidence_stored",
+        "undo_asked",
+        "run_ended",
+    ] {
         assert!(timeline.contains(kind), "the timeline tells {kind}: {timeline}");
     }
 }

@@ -21,7 +21,11 @@ fn draft(site: &Site, incident: &str, more: &[&str]) -> Value {
 
 fn file(drafted: &Value, ending: &str) -> String {
     let files = drafted["files"].as_array().unwrap().iter().map(|f| f.as_str().unwrap());
-    files.into_iter().find(|f| f.ends_with(ending)).unwrap_or_else(|| panic!("no {ending}: {drafted}")).to_owned()
+    files
+        .into_iter()
+        .find(|f| f.ends_with(ending))
+        .unwrap_or_else(|| panic!("no {ending}: {drafted}"))
+        .to_owned()
 }
 
 fn printed(program: &str, args: &[&str]) -> String {
@@ -48,7 +52,9 @@ fn the_quick_report_is_filled_and_says_what_is_missing() {
     let docx = printed("unzip", &["-p", &file(&drafted, ".docx"), "word/document.xml"]);
     for text in [&pdf, &docx] {
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for wanted in ["CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM", "Độc lập - Tự do - Hạnh phúc", "BÁO CÁO NHANH", &incident] {
+        for wanted in
+            ["CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM", "Độc lập - Tự do - Hạnh phúc", "BÁO CÁO NHANH", &incident]
+        {
             assert!(flat.contains(wanted), "{wanted} is missing in: {flat}");
         }
     }
@@ -69,18 +75,17 @@ fn the_quick_report_is_filled_and_says_what_is_missing() {
 
 #[test]
 fn without_the_pdf_program_the_docx_is_made_and_the_way_is_told() {
-    let mut site = Site::new();
+    let site = Site::new();
     let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
     let incident = incident(&site, &mut up, "nopdf.php");
     let folder = tempfile::tempdir().unwrap();
     let alone = folder.path().join("khien");
     std::fs::copy(program("khien"), &alone).unwrap();
-    site.khien = Some(alone);
+    site.khien.set(alone).unwrap();
 
     let drafted = draft(&site, &incident, &[]);
 
     assert!(Path::new(&file(&drafted, ".docx")).exists());
     assert!(!drafted["files"].to_string().contains(".pdf"));
     assert!(drafted["without_pdf"].as_str().unwrap().contains("khien-pdf"), "{drafted}");
-    drop(up);
 }

@@ -53,7 +53,10 @@ fn http_server(site: &Site, ip: IpAddr, answer: String) -> SocketAddr {
                 n => request.extend_from_slice(&chunk[..n]),
             }
         }
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n", answer.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(answer.as_bytes()).unwrap();
     });
@@ -68,8 +71,10 @@ fn post(client: &Namespace, server: SocketAddr, pieces: Vec<String>) -> SocketAd
         .run(move || {
             let mut stream = TcpStream::connect(server).unwrap();
             stream.set_nodelay(true).unwrap();
-            let head =
-                format!("POST /upload.php HTTP/1.1\r\nHost: cong.tinh.example\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "POST /upload.php HTTP/1.1\r\nHost: cong.tinh.example\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
             for piece in [head.as_str(), &body[..cut], &body[cut..]] {
                 stream.write_all(piece.as_bytes()).unwrap();
             }
@@ -93,7 +98,9 @@ fn a_payload_in_an_http_request_split_over_segments_is_an_alert() {
 
         let from = post(&client, server, vec![left.to_owned(), right.to_owned()]);
 
-        let alert = flow_alert(&mut up, &format!("request over {ip}"), server, |a| a["flow"]["application"] == "http");
+        let alert = flow_alert(&mut up, &format!("request over {ip}"), server, |a| {
+            a["flow"]["application"] == "http"
+        });
         let flow = &alert["flow"];
         assert_eq!(flow["transport"], "tcp");
         assert_eq!(flow["client"], from.to_string());

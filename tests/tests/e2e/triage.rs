@@ -10,9 +10,20 @@ fn alerts_are_listed_acknowledged_and_closed_with_a_reason() {
     let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
     let alert = site.shell_alert(&mut up, "one.php");
     let id = alert["id"].as_str().unwrap();
-    for field in
-        ["id", "rule", "severity", "status", "host", "agency", "path", "sha256", "flow", "first_seen", "last_seen", "count"]
-    {
+    for field in [
+        "id",
+        "rule",
+        "severity",
+        "status",
+        "host",
+        "agency",
+        "path",
+        "sha256",
+        "flow",
+        "first_seen",
+        "last_seen",
+        "count",
+    ] {
         assert!(alert.get(field).is_some(), "{field} is a stable field: {alert}");
     }
 
@@ -23,8 +34,15 @@ fn alerts_are_listed_acknowledged_and_closed_with_a_reason() {
     let (code, _, err) = site.cli(&["alert", "close", id, "--verdict", "false-positive"]);
     assert_ne!(code, 0, "a false positive needs a reason");
     assert!(!err.is_empty());
-    let closed =
-        first(site.json(&["alert", "close", id, "--verdict", "false-positive", "--reason", "bài tập của lớp ATTT"]));
+    let closed = first(site.json(&[
+        "alert",
+        "close",
+        id,
+        "--verdict",
+        "false-positive",
+        "--reason",
+        "bài tập của lớp ATTT",
+    ]));
     assert_eq!((&closed["status"], &closed["verdict"]), (&"closed".into(), &"false_positive".into()));
     assert_eq!(closed["reason"], "bài tập của lớp ATTT");
 
@@ -44,11 +62,14 @@ fn the_list_is_sorted_by_severity_then_time() {
 
     let alerts = site.json(&["alert", "list"]);
 
-    let rank = |a: &Value| ["critical", "high", "medium", "low"].iter().position(|s| a["severity"] == *s).unwrap();
+    let rank =
+        |a: &Value| ["critical", "high", "medium", "low"].iter().position(|s| a["severity"] == *s).unwrap();
     let ranks: Vec<_> = alerts.as_array().unwrap().iter().map(rank).collect();
     assert!(ranks.is_sorted(), "{ranks:?}");
     assert!(ranks.len() >= 3, "{alerts}");
-    let at = |name: &str| alerts.as_array().unwrap().iter().position(|a| a["path"].as_str().unwrap().ends_with(name));
+    let at = |name: &str| {
+        alerts.as_array().unwrap().iter().position(|a| a["path"].as_str().unwrap().ends_with(name))
+    };
     assert!(at("newer.php") < at("older.php"), "the newest of equals comes first");
 }
 
@@ -60,7 +81,8 @@ fn an_incident_is_opened_from_alerts_and_keeps_its_timeline_and_clocks() {
     let second = site.shell_alert(&mut up, "two.php");
     let ids = [first["id"].as_str().unwrap(), second["id"].as_str().unwrap()];
 
-    let incident = site.json(&["incident", "open", ids[0], ids[1], "--title", "Webshell trên cổng thông tin"]);
+    let incident =
+        site.json(&["incident", "open", ids[0], ids[1], "--title", "Webshell trên cổng thông tin"]);
     let id = incident["id"].as_str().unwrap();
 
     assert!(id.starts_with("SC-2"), "{id}");

@@ -85,7 +85,8 @@ fn a_false_positive_is_closed_with_a_typed_reason() {
     ui.types("Bài giảng của lớp tập huấn");
     ui.keys(&["Enter"]);
 
-    let closed = site.until(&["alert", "list", "--status", "closed"], "closed", |a| a[0]["status"] == "closed");
+    let closed =
+        site.until(&["alert", "list", "--status", "closed"], "closed", |a| a[0]["status"] == "closed");
     assert_eq!(closed[0]["verdict"], "false_positive");
     assert_eq!(closed[0]["reason"], "Bài giảng của lớp tập huấn");
 }

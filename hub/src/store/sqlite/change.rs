@@ -2,14 +2,13 @@
 
 use khien_core::AlertId;
 use khien_core::{
-    AgentId, IncidentId, Nonce, OrderId, RunId, Sha256, Timestamp,
+    AgentId, IncidentId, OrderId, RunId, Sha256, Timestamp,
     alert::{Alert, Verdict},
     evidence::{Custody, Evidence},
     incident::{Entry, IncidentStatus},
     order::Receipt,
     protocol::Mark,
     run::Run,
-    signature::Signed,
 };
 use khien_playbooks::run::Input;
 use rusqlite::params;
@@ -18,7 +17,9 @@ use super::{
     row::{is_closed, json, micros},
     writer::Session,
 };
-use crate::store::{HistoryLine, Host, IncidentRow, Operator, OrderRow, PackRow, Stored, TokenRow, Write};
+use crate::store::{
+    EventRow, HistoryLine, Host, IncidentRow, MandateRow, OrderRow, PackRow, Stored, TokenRow, Write,
+};
 
 impl Write for Session<'_> {
     fn next_revision(&mut self) -> u64 {
@@ -28,12 +29,6 @@ impl Write for Session<'_> {
 
     fn wake_orders(&mut self) {
         self.orders = true;
-    }
-
-    fn put_operator(&mut self, o: &Operator) -> Stored<()> {
-        let sql = "INSERT INTO operators (id, name, public, revoked) VALUES (?1, ?2, ?3, ?4)";
-        self.execute(sql, params![o.id.0, o.key.name, o.key.public, o.revoked])?;
-        Ok(())
     }
 
     fn put_host(&mut self, h: &Host) -> Stored<()> {
@@ -70,19 +65,12 @@ impl Write for Session<'_> {
         Ok(())
     }
 
-    fn put_event(
-        &mut self,
-        agent: AgentId,
-        mark: Mark,
-        hash: &Sha256,
-        body: &str,
-        now: Timestamp,
-    ) -> Stored<()> {
+    fn put_event(&mut self, e: &EventRow<'_>) -> Stored<()> {
         let sql =
             "INSERT INTO events (agent, epoch, seq, hash, received, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                    ON CONFLICT DO NOTHING";
-        let seq = mark.seq.cast_signed();
-        self.execute(sql, params![agent.0, mark.epoch.0, seq, hash.0, micros(now), body])?;
+        let (seq, received) = (e.mark.seq.cast_signed(), micros(e.received));
+        self.execute(sql, params![e.agent.0, e.mark.epoch.0, seq, e.hash.0, received, e.body])?;
         Ok(())
     }
 
@@ -163,16 +151,9 @@ impl Write for Session<'_> {
         Ok(())
     }
 
-    fn add_mandate(
-        &mut self,
-        run: RunId,
-        nonce: Nonce,
-        signed: &Signed,
-        by: &str,
-        at: Timestamp,
-    ) -> Stored<()> {
+    fn add_mandate(&mut self, m: &MandateRow<'_>) -> Stored<()> {
         let sql = "INSERT INTO mandates (nonce, run, added, by, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-        self.execute(sql, params![nonce.0, run.0, micros(at), by, json("mandate", signed)?])?;
+        self.execute(sql, params![m.nonce.0, m.run.0, micros(m.added), m.by, json("mandate", m.signed)?])?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use khien_core::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{TLP_AMBER, id, stamp};
+use super::{TLP_AMBER, id};
 
 /// The longest domain name.
 const MAX_DOMAIN: usize = 253;
@@ -83,7 +83,7 @@ fn address(ip: IpAddr) -> Value {
 fn traffic(flow: &FlowFacts, start: Timestamp) -> Vec<Value> {
     let (client, server) = (address(flow.client.ip()), address(flow.server.ip()));
     let own = json!({
-        "start": stamp(start),
+        "start": micros(start),
         "src_ref": client["id"],
         "dst_ref": server["id"],
         "src_port": flow.client.port(),
@@ -96,6 +96,11 @@ fn traffic(flow: &FlowFacts, start: Timestamp) -> Vec<Value> {
     let same = client["id"] == server["id"];
     let addresses = [Some(client), (!same).then_some(server)];
     addresses.into_iter().flatten().chain(name).chain(url).chain([traffic]).collect()
+}
+
+/// Writes a moment without trailing zeros, the form in which it counts for the id.
+fn micros(at: Timestamp) -> String {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at).to_string()
 }
 
 fn protocols(flow: &FlowFacts) -> Vec<&'static str> {

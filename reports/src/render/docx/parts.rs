@@ -56,7 +56,8 @@ pub(super) fn line(text: &str, style: Style) -> Paragraph {
 /// A line below the names: an almost empty paragraph with a bottom border, indented on both sides.
 pub(super) fn rule_line(indent: usize) -> Paragraph {
     let indent = i32::try_from(indent).unwrap_or(0);
-    let bottom = ParagraphBorder::new(ParagraphBorderPosition::Bottom).val(BorderType::Single).size(6).color("000000");
+    let bottom =
+        ParagraphBorder::new(ParagraphBorderPosition::Bottom).val(BorderType::Single).size(6).color("000000");
     let spacing = LineSpacing::new().line_rule(LineSpacingType::Exact).line(60).after(80);
     let mut paragraph = Paragraph::new()
         .add_run(Run::new().size(2))
@@ -84,10 +85,12 @@ pub(super) fn plain_table(left_width: usize, left: Vec<Paragraph>, right: Vec<Pa
 /// A table with lines and a bold head.
 pub(super) fn ruled_table(columns: &[Column], rows: &[Vec<Text>]) -> Table {
     let widths: Vec<_> = columns.iter().map(|c| TEXT_WIDTH * usize::from(c.width) / 100).collect();
-    let cell = |width: &usize, paragraph| TableCell::new().width(*width, WidthType::Dxa).add_paragraph(paragraph);
-    let head = widths.iter().zip(columns).map(|(w, c)| {
-        cell(w, line(c.title.as_str(), Style::new(12).bold()).align(AlignmentType::Center))
-    });
+    let cell =
+        |width: &usize, paragraph| TableCell::new().width(*width, WidthType::Dxa).add_paragraph(paragraph);
+    let head = widths
+        .iter()
+        .zip(columns)
+        .map(|(w, c)| cell(w, line(c.title.as_str(), Style::new(12).bold()).align(AlignmentType::Center)));
     let body = rows.iter().map(|row| {
         let cells = widths.iter().zip(row).map(|(w, text)| cell(w, line(text.as_str(), Style::new(12))));
         TableRow::new(cells.collect())
