@@ -59,6 +59,9 @@ pub(crate) struct Run {
     /// web roots.
     #[arg(long, value_name = "DIR")]
     pub(crate) watch: Vec<PathBuf>,
+    /// A folder never to look into; may be given again. The agent's own is always one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) exclude: Vec<PathBuf>,
     /// A network interface to watch; may be given again. Default: loopback and the default route's interface.
     #[arg(long, value_name = "NAME", conflicts_with = "no_network")]
     pub(crate) interface: Vec<String>,

@@ -13,12 +13,15 @@ use khien_core::{
     asset::{Coverage, Health, Sensor},
     event::ScanOutcome,
 };
+use tokio::sync::Notify;
 
 /// Counters and coverage that sensors write and the heartbeat reads.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     coverage: Mutex<BTreeMap<(Sensor, Untrusted), Coverage>>,
     scans: Mutex<BTreeMap<ScanOutcome, u64>>,
+    /// Wakes the heartbeat when something changed that the team should see at once.
+    changed: Notify,
     packets: AtomicU64,
     packets_dropped: AtomicU64,
     pack: AtomicU64,
@@ -29,7 +32,16 @@ impl Meter {
     /// States what a sensor sees of a scope; the last statement holds.
     pub(crate) fn cover(&self, coverage: Coverage) {
         let key = (coverage.sensor, coverage.scope.clone());
-        self.coverage.lock().unwrap_or_else(PoisonError::into_inner).insert(key, coverage);
+        let mut all = self.coverage.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.get(&key) != Some(&coverage) {
+            all.insert(key, coverage);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until coverage or pack changed since the last wait.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Counts a scan.
@@ -46,6 +58,7 @@ impl Meter {
     /// States which pack is loaded.
     pub(crate) fn loaded(&self, pack: u64) {
         self.pack.store(pack, Ordering::Relaxed);
+        self.changed.notify_one();
     }
 
     /// States how many records wait in the spool.

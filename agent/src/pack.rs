@@ -40,8 +40,8 @@ pub(crate) struct Packs {
     version: Arc<AtomicU64>,
     domains: watch::Sender<Arc<Domains>>,
     loaded: watch::Sender<bool>,
-    /// One installation at a time; holds the digest of the pack that was refused last.
-    last_refused: Mutex<Option<Sha256>>,
+    /// One installation at a time; holds which pack came last and whether it was good: it may come twice.
+    last: Mutex<Option<(Sha256, bool)>>,
 }
 
 impl Packs {
@@ -69,7 +69,7 @@ impl Packs {
             version: Arc::default(),
             domains: watch::channel(Arc::new(Domains::new(&none))).0,
             loaded: watch::channel(false).0,
-            last_refused: Mutex::default(),
+            last: Mutex::default(),
         }
     }
 
@@ -108,25 +108,26 @@ impl Packs {
         self.install(bytes, true).await;
     }
 
+    /// A pack that is loaded is not loaded again. One that was refused is tried again, since the reason may have
+    /// passed, but is not reported again.
     async fn install(&self, bytes: &[u8], keep: bool) {
-        let mut last_refused = self.last_refused.lock().await;
+        let mut last = self.last.lock().await;
         let digest = Sha256::of(bytes);
-        if *last_refused == Some(digest) {
+        if *last == Some((digest, true)) {
             return;
         }
-        match self.load(bytes).await {
+        let loaded = self.load(bytes).await;
+        match &loaded {
             Ok(version) => {
                 tracing::info!(version, "pack is loaded");
-                *last_refused = None;
                 if keep && let Err(error) = self.home.write(FILE, bytes) {
                     tracing::error!(%error, "the pack is loaded but could not be stored");
                 }
             }
-            Err(refused) => {
-                *last_refused = Some(digest);
-                self.report(&refused).await;
-            }
+            Err(refused) if *last != Some((digest, false)) => self.report(refused).await,
+            Err(_) => (),
         }
+        *last = Some((digest, loaded.is_ok()));
     }
 
     async fn load(&self, bytes: &[u8]) -> Result<u64, Refused> {

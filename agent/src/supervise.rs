@@ -188,16 +188,18 @@ impl Agent {
     ) -> anyhow::Result<()> {
         let (events, scanned) = mpsc::channel(FILE_EVENTS);
         let Sensing { reports, meter, shutdown } = sensing;
+        let scanning = (reports.clone(), Arc::clone(meter), shutdown.clone());
+        let pool = Arc::clone(pool);
+        // First who takes the events, then who makes them: on a busy tree they come while the watch is still set up.
+        self.sensors.spawn(async move {
+            let (reports, meter, shutdown) = scanning;
+            scan::files::run(scanned, pool, reports, meter, shutdown).await;
+            ("scan", Ok(()))
+        });
         let thread = files::start(config, events, reports.clone(), Arc::clone(meter), shutdown.clone())?;
         self.sensors.spawn(async move {
             let ended = tokio::task::spawn_blocking(move || thread.join()).await;
             ("watch", ended.map_err(Into::into).and_then(|joined| joined.map_err(|_| anyhow!("it panicked"))))
-        });
-        let (reports, meter, shutdown) = (reports.clone(), Arc::clone(meter), shutdown.clone());
-        let pool = Arc::clone(pool);
-        self.sensors.spawn(async move {
-            scan::files::run(scanned, pool, reports, meter, shutdown).await;
-            ("scan", Ok(()))
         });
         Ok(())
     }
@@ -275,12 +277,9 @@ fn watched(options: &args::Run, home: &Home, since: Option<Timestamp>) -> anyhow
         true => config::settled(&config::default_folders())?,
         false => config::settled(&options.watch)?,
     };
-    Ok(files::WatchConfig {
-        dirs,
-        exclude: vec![home.path().to_owned()],
-        since,
-        backend: files::Backend::default(),
-    })
+    let mut exclude = config::settled(&options.exclude)?;
+    exclude.push(home.path().to_owned());
+    Ok(files::WatchConfig { dirs, exclude, since, backend: files::Backend::default() })
 }
 
 async fn open_spool(

@@ -119,8 +119,8 @@ impl Uplink {
 
     /// Runs one session and returns why it ended.
     async fn session(&self) -> Trouble {
-        let hub = match self.begin().await {
-            Ok(hub) => hub,
+        let (hub, offered) = match self.begin().await {
+            Ok(begun) => begun,
             Err(trouble) => return trouble,
         };
         tracing::info!(hub = %self.peer.address, "the line to the hub stands");
@@ -128,7 +128,7 @@ impl Uplink {
         let ended = tokio::select! {
             ended = self.send(&hub, Lane::Urgent) => ended,
             ended = self.send(&hub, Lane::Bulk) => ended,
-            ended = self.beat(&hub) => ended,
+            ended = self.beat(&hub, offered) => ended,
             ended = self.poll(&hub) => ended,
         };
         match ended {
@@ -136,16 +136,15 @@ impl Uplink {
         }
     }
 
-    async fn begin(&self) -> Result<Arc<Hub>, Trouble> {
+    /// Connects, says hello, and returns the hub with the version of the pack that it offers.
+    async fn begin(&self) -> Result<(Arc<Hub>, u64), Trouble> {
         let Peer { address, ca, identity } = &self.peer;
         let hub = Hub::connect(address, ca, Some(identity)).await?;
         let tail = *self.spool.tail().borrow();
         let lanes = [tail.urgent, tail.bulk].map(|lane| Mark { epoch: lane.epoch, seq: lane.next }).to_vec();
         let welcome = hub.hello(&Hello { boot: self.boot, host: self.host.clone(), lanes }).await?;
         self.spool.welcome(welcome.acks).await?;
-        let hub = Arc::new(hub);
-        self.offer(&hub, welcome.pack, &mut None).await?;
-        Ok(hub)
+        Ok((Arc::new(hub), welcome.pack))
     }
 
     /// Sends a lane as it fills.
@@ -184,34 +183,37 @@ impl Uplink {
         }
     }
 
-    /// Says how the agent is, and fetches a pack that the hub offers in return.
-    async fn beat(&self, hub: &Hub) -> Result<Infallible, Trouble> {
+    /// Says how the agent is, and has a pack fetched that the hub offers in return.
+    async fn beat(&self, hub: &Arc<Hub>, offered: u64) -> Result<Infallible, Trouble> {
         let mut clock = tokio::time::interval(Duration::from_secs(HEARTBEAT_SECONDS));
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut fetched = None;
+        self.offer(hub, offered, &mut fetched);
         loop {
-            clock.tick().await;
+            tokio::select! {
+                _ = clock.tick() => {}
+                () = self.meter.changed() => {}
+            }
             let reply = hub.heartbeat(&Heartbeat { health: self.meter.health(health::memory()) }).await?;
-            self.offer(hub, reply.pack, &mut fetched).await?;
+            self.offer(hub, reply.pack, &mut fetched);
         }
     }
 
-    /// Fetches an offered pack once; one that was refused is not fetched with every heartbeat.
-    async fn offer(
-        &self,
-        hub: &Hub,
-        version: u64,
-        fetched: &mut Option<(u64, Instant)>,
-    ) -> Result<(), Trouble> {
+    /// Has an offered pack fetched and installed aside, since both take longer than a heartbeat may wait; one that
+    /// was refused is not fetched with every heartbeat.
+    fn offer(&self, hub: &Arc<Hub>, version: u64, fetched: &mut Option<(u64, Instant)>) {
         let lately = fetched.is_some_and(|(had, at)| had == version && at.elapsed() < PACK_AGAIN);
-        if self.packs.wants(version) && !lately {
-            *fetched = Some((version, Instant::now()));
-            let signed = hub.pack().await?;
-            let packs = Arc::clone(&self.packs);
-            // Compiling takes longer than a heartbeat may wait.
-            tokio::spawn(async move { packs.take(&signed).await });
+        if !self.packs.wants(version) || lately {
+            return;
         }
-        Ok(())
+        *fetched = Some((version, Instant::now()));
+        let (hub, packs) = (Arc::clone(hub), Arc::clone(&self.packs));
+        tokio::spawn(async move {
+            match hub.pack().await {
+                Ok(signed) => packs.take(&signed).await,
+                Err(trouble) => tracing::warn!(%trouble, version, "the pack could not be fetched"),
+            }
+        });
     }
 
     /// Asks for orders and hands them on.

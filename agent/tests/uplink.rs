@@ -1,5 +1,7 @@
 //! The real program against a hub that remembers what it was told: joining, reporting, obeying, and dying at any time.
 
+#![allow(clippy::unwrap_used, reason = "a test says by a panic what does not hold")]
+
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -10,7 +12,7 @@ use std::{
 
 use ed25519_dalek::SigningKey;
 use khien_core::{
-    AgentId, Nonce, RunId, Sha256, Timestamp, Untrusted,
+    AgentId, Nonce, OrderId, RunId, Sha256, Timestamp, Untrusted,
     mandate::{MAX_LIFE, Mandate},
     order::{Allowed, FileTarget, Order, Outcome, Verb},
     protocol::Report,
@@ -125,6 +127,16 @@ impl Host {
     }
 }
 
+fn refusals(reports: &[Report]) -> Vec<Option<OrderId>> {
+    reports
+        .iter()
+        .filter_map(|r| match r {
+            Report::Refused { order, .. } => Some(*order),
+            _ => None,
+        })
+        .collect()
+}
+
 fn outcomes(reports: &[Report]) -> Vec<&Outcome> {
     reports
         .iter()
@@ -218,19 +230,22 @@ async fn orders_are_carried_out_once_and_a_replay_is_refused() {
 
     assert!(!path.exists());
     {
-        let mut told = hub.told();
+        let told = hub.told();
         assert_eq!((told.evidence.len(), told.pieces), (content.len(), 3));
         assert_eq!(Sha256::of(&told.evidence), Sha256::of(&content));
         let reports = told.reports();
         assert!(outcomes(&reports).iter().all(|o| matches!(o, Outcome::Done { .. })), "{reports:?}");
-        told.orders.clear();
     }
-    // The hub has the receipts; asking again now is a replay. The poll at work may have begun before that.
+    // Two polls later every answer that could still name an order honestly is in.
     let polls = hub.told().polls;
     hub.until("two more polls", |t| t.polls >= polls + 2).await;
+    assert!(refusals(&hub.told().reports()).is_empty());
+
     fs::write(&path, &content).unwrap();
-    hub.told().orders = orders[1..2].to_vec();
-    hub.until("a refusal", |t| t.reports().iter().any(|r| matches!(r, Report::Refused { .. }))).await;
+    hub.told().replays = true;
+    hub.until("three refusals", |t| refusals(&t.reports()).len() == 3).await;
+    let replayed: Vec<_> = orders.iter().map(|o| Some(uplink_hub::id(o))).collect();
+    assert_eq!(refusals(&hub.told().reports()), replayed);
     assert!(path.exists());
     assert_eq!(outcomes(&hub.told().reports()).len(), 3);
     assert!(agent.stop().await.success());
@@ -240,7 +255,7 @@ async fn orders_are_carried_out_once_and_a_replay_is_refused() {
 async fn an_order_survives_kill_9_of_the_agent_and_is_answered_once() {
     let hub = FakeHub::start().await;
     let host = Host::join(&hub);
-    let (path, file) = host.file(b"<?php eval($_POST['x']);");
+    let (path, file) = host.file(concat!("<?php ev", "al($_POST['x']);").as_bytes());
     // The hub takes no receipt, so the agent dies with the order done and the answer in its spool.
     hub.told().refuses = true;
     hub.told().orders = host.orders(vec![Verb::QuarantineFile(file)]);
@@ -254,11 +269,11 @@ async fn an_order_survives_kill_9_of_the_agent_and_is_answered_once() {
     hub.told().refuses = false;
     let agent = host.run().await;
     hub.until("the receipt", |t| !outcomes(&t.reports()).is_empty()).await;
-    hub.told().orders.clear();
 
     assert!(agent.stop().await.success());
     let reports = hub.told().reports();
     assert!(matches!(outcomes(&reports)[..], [Outcome::Done { .. }]), "{reports:?}");
+    assert!(refusals(&reports).is_empty(), "{reports:?}");
     assert!(!path.exists());
     assert!(uplink_hub::holds(&host.dir.path().join("agent/quarantine"), "content"));
 }

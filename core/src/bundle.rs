@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     RuleId, Severity, Timestamp,
-    signature::{OperatorKey, Purpose, Signed, SignatureError},
+    signature::{OperatorKey, Purpose, SignatureError, Signed},
     text::Words,
 };
 

@@ -93,7 +93,6 @@ pub mod builtin {
     /// An event came twice with different content.
     pub const EVENT_FORK: &str = "khien.event.fork";
     /// Every built-in detector.
-    pub const ALL: [&str; 6] = [
-        AGENT_SILENT, ORDER_REFUSED, PACK_REFUSED, SENSOR_BLIND, SCAN_FAILED, EVENT_FORK,
-    ];
+    pub const ALL: [&str; 6] =
+        [AGENT_SILENT, ORDER_REFUSED, PACK_REFUSED, SENSOR_BLIND, SCAN_FAILED, EVENT_FORK];
 }

@@ -16,10 +16,7 @@ pub struct BadId {
 
 /// Cuts what a stranger sent before it is put into an error text.
 fn bad(text: &str, wanted: &'static str) -> BadId {
-    BadId {
-        text: crate::untrusted::escape(text.chars().take(80).collect::<String>().as_bytes()),
-        wanted,
-    }
+    BadId { text: crate::untrusted::escape(text.chars().take(80).collect::<String>().as_bytes()), wanted }
 }
 
 macro_rules! as_text {

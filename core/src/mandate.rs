@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AgentId, Nonce, OrderId, RunId, Sha256, Timestamp,
     order::{Allowed, Order},
-    signature::{OperatorKey, Purpose, Signed, SignatureError},
+    signature::{OperatorKey, Purpose, SignatureError, Signed},
     time::{self, SignedDuration},
 };
 

@@ -104,7 +104,11 @@ impl Signed {
     ///
     /// # Errors
     /// [`SignatureError`] says which of the three it is; a single signature that does not fit spoils all.
-    pub fn verify(&self, purpose: Purpose, trusted: &[OperatorKey]) -> Result<(&str, Vec<Sha256>), SignatureError> {
+    pub fn verify(
+        &self,
+        purpose: Purpose,
+        trusted: &[OperatorKey],
+    ) -> Result<(&str, Vec<Sha256>), SignatureError> {
         if self.signatures.is_empty() || self.signatures.len() > MAX_SIGNATURES {
             return Err(SignatureError::Unsigned);
         }

@@ -8,7 +8,9 @@ use crate::alert::{Alert, Status};
 
 /// Sorts for triage: open before closed, most severe first, then the newest.
 pub fn sort(alerts: &mut [Alert]) {
-    alerts.sort_by_key(|a| (a.status == Status::Closed, Reverse(a.severity), Reverse(a.last_seen), Reverse(a.id)));
+    alerts.sort_by_key(|a| {
+        (a.status == Status::Closed, Reverse(a.severity), Reverse(a.last_seen), Reverse(a.id))
+    });
 }
 
 /// Tells whether every word that was typed occurs somewhere in an alert. Case and Vietnamese marks do not matter:

@@ -45,6 +45,11 @@ impl Fault {
         Self::Internal(format!("{what}: {cause}"))
     }
 
+    /// Tells whether the hub itself failed, so that trying again may help.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Internal(_))
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Bad(_) => StatusCode::BAD_REQUEST,

@@ -108,7 +108,14 @@ fn keep(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, at: Mark, record: 
         altered(tx, desk, host, at, "content does not fit its hash")?;
     }
     match serde_json::from_str(&record.body) {
-        Ok(report) => understand(tx, desk, host, report),
+        Ok(report) => match understand(tx, desk, host, report) {
+            Err(fault) if !fault.is_failure() => {
+                // One odd record must never hold up those behind it.
+                tracing::error!(agent = %host.agent.id, seq = at.seq, %fault, "record is kept, nothing follows from it");
+                Ok(tx.count_unreadable(host.agent.id)?)
+            }
+            done => done,
+        },
         Err(error) => {
             tracing::warn!(agent = %host.agent.id, seq = at.seq, %error, "record cannot be read, kept as it is");
             Ok(tx.count_unreadable(host.agent.id)?)

@@ -287,11 +287,11 @@ fn answer(
     tx.close_order(&receipt)?;
     let mut case = match Case::load(tx, desk.library, order.run) {
         Ok(case) => case,
-        Err(Fault::Conflict(why)) => {
-            tracing::error!(run = %order.run, why, "the run cannot go on");
+        Err(e) if e.is_failure() => return Err(e),
+        Err(why) => {
+            tracing::error!(run = %order.run, %why, "the run cannot go on");
             return Ok(());
         }
-        Err(e) => return Err(e),
     };
     let Allowed { step, agent, verb } = order.allowed;
     let path = verb.file().path.clone();

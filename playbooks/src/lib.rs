@@ -18,7 +18,8 @@ const LIBRARY: [(&str, &str); 1] = [("webshell.toml", include_str!("../library/w
 /// Never in a released program: a test reads every playbook of the library.
 #[must_use]
 pub fn library() -> Vec<Playbook> {
-    let read = |(name, text)| parse::playbook(name, text).expect("a test reads every playbook of the library");
+    let read =
+        |(name, text)| parse::playbook(name, text).expect("a test reads every playbook of the library");
     LIBRARY.into_iter().map(read).collect()
 }
 

@@ -70,8 +70,8 @@ pub fn playbook(name: &str, text: &str) -> Result<Playbook, ParseError> {
     if text.len() > MAX_TEXT {
         return Err(ParseError::TooLarge(name.to_owned()));
     }
-    let Text { id, title, summary, steps } = toml::from_str(text)
-        .map_err(|e| ParseError::Toml { name: name.to_owned(), source: Box::new(e) })?;
+    let Text { id, title, summary, steps } =
+        toml::from_str(text).map_err(|e| ParseError::Toml { name: name.to_owned(), source: Box::new(e) })?;
     let unsound = |source| ParseError::Unsound { name: name.to_owned(), source };
     let steps = steps.into_iter().map(step).collect::<Result<_, _>>().map_err(unsound)?;
     let playbook = Playbook { id, title, summary, hash: Sha256::of(text.as_bytes()), steps };

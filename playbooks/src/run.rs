@@ -107,7 +107,9 @@ fn allow(step: StepId, verb: VerbName, target: &Target) -> Allowed {
 
 /// Names the undo step of a step: `quarantine.restore_file`.
 fn undo_step(step: &StepId, verb: VerbName) -> StepId {
-    format!("{step}.{}", verb.as_str()).parse().expect("two names and a dot keep to the alphabet and the length")
+    format!("{step}.{}", verb.as_str())
+        .parse()
+        .expect("two names and a dot keep to the alphabet and the length")
 }
 
 fn undo_of(playbook: &Playbook, targets: &[Target], progress: &[StepProgress]) -> Vec<Allowed> {
@@ -259,8 +261,8 @@ impl Machine {
     }
 
     fn answered(&mut self, step: &StepId, result: TargetResult) -> Vec<Effect> {
-        let fits = self.steps[self.at].step == *step
-            && self.pending.remove(&(result.agent, result.path.clone()));
+        let fits =
+            self.steps[self.at].step == *step && self.pending.remove(&(result.agent, result.path.clone()));
         if !fits {
             return Vec::new();
         }
@@ -364,7 +366,13 @@ mod tests {
             false => Outcome::Failed { reason: "disk full".to_owned() },
         };
         let Target { agent, file } = target(n);
-        Input::Receipt { step: step.parse().unwrap(), agent, path: file.path, outcome, at: Timestamp::UNIX_EPOCH }
+        Input::Receipt {
+            step: step.parse().unwrap(),
+            agent,
+            path: file.path,
+            outcome,
+            at: Timestamp::UNIX_EPOCH,
+        }
     }
 
     fn approve() -> Input {
@@ -479,8 +487,10 @@ mod tests {
         let targets = [target(1), target(2)];
 
         let first: Vec<_> = orders_from_start(&p, &targets).iter().map(|o| o.step.to_string()).collect();
-        let second: Vec<_> =
-            orders_after(&p, &"approve".parse().unwrap(), &targets).iter().map(|o| o.step.to_string()).collect();
+        let second: Vec<_> = orders_after(&p, &"approve".parse().unwrap(), &targets)
+            .iter()
+            .map(|o| o.step.to_string())
+            .collect();
 
         assert_eq!(first, ["preserve", "preserve"]);
         assert_eq!(second, ["quarantine", "quarantine", "verify", "verify"]);
@@ -488,7 +498,11 @@ mod tests {
 
     fn any_input() -> impl Strategy<Value = Input> {
         let step = prop::sample::select(vec![
-            "preserve", "quarantine", "verify", "quarantine.restore_file", "quarantine.verify_present",
+            "preserve",
+            "quarantine",
+            "verify",
+            "quarantine.restore_file",
+            "quarantine.verify_present",
         ]);
         prop_oneof![
             Just(Input::Start),

@@ -8,7 +8,7 @@ use serde_json::Value;
 mod sample;
 
 fn drafted(sample: &Sample, stage: Stage) -> Drafted {
-    draft("nd331-nhanh", &sample.case(stage)).unwrap()
+    draft("nd331-nhanh", &sample.case(stage)).expect("the sample can be drafted")
 }
 
 fn missing(drafted: &Drafted) -> Vec<&str> {

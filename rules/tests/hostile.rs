@@ -1,5 +1,7 @@
 //! Packs and bytes that mean harm.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::{Duration, Instant};
 
 use khien_core::{
@@ -29,10 +31,7 @@ fn an_include_is_refused_and_nothing_of_the_file_is_told() {
 
 #[test]
 fn a_slow_pattern_and_a_slow_loop_are_refused_with_their_line() {
-    let slow = refused(&pack(
-        "\nrule one { strings:\n $a = \"a\"\n condition: $a }",
-        &[("test.one", "one")],
-    ));
+    let slow = refused(&pack("\nrule one { strings:\n $a = \"a\"\n condition: $a }", &[("test.one", "one")]));
     let text = "rule one { condition: for any i in (0..filesize) : (uint8(i) == 1 and uint8(i + 1) == 2) }";
     let endless = refused(&pack(text, &[("test.one", "one")]));
 

@@ -93,7 +93,8 @@ impl<S: StreamScanner> Analyst<S> {
                 self.table.next_wait().map_or(IDLE_TICK, |at| at.saturating_sub(self.now()).min(IDLE_TICK));
             tokio::select! {
                 () = stopped(&mut shutdown) => break,
-                count = outlet.take(&mut frames, AT_ONCE) => if count == 0 { break },
+                // No sensor is left, and each has said why: there is nothing to do until the agent stops.
+                count = outlet.take(&mut frames, AT_ONCE) => if count == 0 { return stopped(&mut shutdown).await },
                 Some(ended) = self.scans.join_next() => match ended {
                     Ok(ended) => self.scanned(ended).await,
                     Err(error) => warn!(%error, "a scan of a stream did not return"),

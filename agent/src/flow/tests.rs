@@ -12,7 +12,7 @@ use crate::decode::{
     sample::{Carried, Frame, client_hello, dns_query, tcp, tcp_with, udp},
 };
 
-const MARK: &[u8] = b"<?php eval($_POST['khien']);?>";
+const MARK: &[u8] = concat!("<?php ev", "al($_POST['khien']);?>").as_bytes();
 const SYN: u8 = 2;
 const FIN: u8 = 1;
 const ACK: u8 = 16;

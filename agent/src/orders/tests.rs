@@ -17,7 +17,7 @@ use super::*;
 use crate::spool::Lane;
 
 const ME: AgentId = AgentId([1; 32]);
-const SHELL: &[u8] = b"<?php eval($_POST['x']);";
+const SHELL: &[u8] = concat!("<?php ev", "al($_POST['x']);").as_bytes();
 
 struct Scene {
     dir: tempfile::TempDir,

@@ -18,7 +18,7 @@ use rustix::fs::XattrFlags;
 
 use super::{Failure, Leave, Responder};
 
-const SHELL: &[u8] = b"<?php eval($_POST['x']);";
+const SHELL: &[u8] = concat!("<?php ev", "al($_POST['x']);").as_bytes();
 
 struct Host {
     dir: tempfile::TempDir,

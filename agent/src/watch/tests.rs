@@ -158,7 +158,7 @@ fn without_fanotify_the_coverage_says_what_is_lacking() {
 
 #[test]
 fn lost_events_are_a_time_of_blindness_and_every_file_is_found_all_the_same() {
-    const FILES: usize = 40_000;
+    const FILES: usize = 20_000;
     for mut watched in Watched::each() {
         watched.sh(&format!(
             "i=0; while [ $i -lt {FILES} ]; do : > in/$i; i=$((i+1)); done; printf x > in/last"

@@ -19,7 +19,8 @@ use axum::{
 };
 use data_encoding::BASE64;
 use khien_core::{
-    AgentId, Nonce, Sha256, Timestamp,
+    AgentId, Nonce, OrderId, Sha256, Timestamp,
+    mandate::Mandate,
     order::Order,
     protocol::{
         Ack, Batch, Enroll, Enrolled, HUB_NAME, Heartbeat, HeartbeatReply, Hello, Mark, Orders, Report,
@@ -49,8 +50,10 @@ pub(crate) struct Told {
     pub(crate) lanes: BTreeMap<Nonce, BTreeMap<u64, String>>,
     /// Heartbeats.
     pub(crate) beats: Vec<Heartbeat>,
-    /// Orders that are given at each poll.
+    /// Orders that are given at each poll until their receipt is there.
     pub(crate) orders: Vec<Order>,
+    /// Gives orders again that have a receipt, as a captured hub may.
+    pub(crate) replays: bool,
     /// Polls that were answered.
     pub(crate) polls: u64,
     /// Evidence so far.
@@ -62,6 +65,16 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    fn open_orders(&self) -> Vec<Order> {
+        let answered: Vec<OrderId> = self
+            .reports()
+            .iter()
+            .filter_map(|r| if let Report::Receipt(receipt) = r { Some(receipt.order) } else { None })
+            .collect();
+        let open = |order: &&Order| self.replays || !answered.contains(&id(order));
+        self.orders.iter().filter(open).cloned().collect()
+    }
+
     /// Returns every report in the order of its lane.
     pub(crate) fn reports(&self) -> Vec<Report> {
         self.lanes
@@ -241,7 +254,7 @@ async fn orders(State(shared): Held) -> Json<Orders> {
     let waiting = async {
         loop {
             let changed = shared.changed.notified();
-            if !shared.told.lock().unwrap().orders.is_empty() {
+            if !shared.told.lock().unwrap().open_orders().is_empty() {
                 return;
             }
             changed.await;
@@ -250,7 +263,7 @@ async fn orders(State(shared): Held) -> Json<Orders> {
     let _ = tokio::time::timeout(Duration::from_millis(500), waiting).await;
     let mut told = shared.told.lock().unwrap();
     told.polls += 1;
-    let orders = told.orders.clone();
+    let orders = told.open_orders();
     drop(told);
     shared.changed.notify_waiters();
     Json(Orders { orders })
@@ -276,6 +289,11 @@ async fn take_evidence(
     drop(told);
     shared.changed.notify_waiters();
     Json(serde_json::json!({ "have": have }))
+}
+
+/// Returns the name of an order.
+pub(crate) fn id(order: &Order) -> OrderId {
+    serde_json::from_str::<Mandate>(&order.mandate.body).unwrap().order_id(order.index)
 }
 
 /// Returns whether a folder holds a file of this name, anywhere below.

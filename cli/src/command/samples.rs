@@ -55,7 +55,7 @@ pub(crate) fn file_alert() -> Alert {
         excerpts: vec![Excerpt {
             offset: 6,
             before: Untrusted::from("<?php "),
-            matched: Untrusted::from("eval($_POST['x\x1b[2J'])"),
+            matched: Untrusted::from("noop($_POST['x\x1b[2J'])"),
             after: Untrusted::from(";"),
         }],
         technique: Some("T1505.003".to_owned()),

@@ -116,6 +116,8 @@ pub(super) fn agent(context: &Context, address: &str, what: &args::Up) -> Result
     let home = context.home.join("agent");
     let mut args: Vec<OsString> = vec!["run".into(), "--home".into(), home.into()];
     args.extend(["--hub".into(), address.into(), "--until-stdin-closes".into()]);
+    // What hub and agent keep, excerpts of web shells among it, is never itself a finding.
+    args.extend(["--exclude".into(), context.home.path().into()]);
     for dir in &what.watch {
         args.extend(["--watch".into(), std::path::absolute(dir)?.into()]);
     }

@@ -3,8 +3,7 @@
 use super::Message;
 
 /// The agent sees less than it could: sensor, scope, reason.
-pub const REDUCED: Message =
-    Message::new("Giảm khả năng quan sát: {} {}: {}", "Reduced coverage: {} {}: {}");
+pub const REDUCED: Message = Message::new("Giảm khả năng quan sát: {} {}: {}", "Reduced coverage: {} {}: {}");
 /// Another agent runs on the same folder: folder.
 pub const LOCKED: Message = Message::new(
     "Đã có tác tử khác đang chạy với thư mục {}. Dừng tác tử đó trước, hoặc chọn thư mục khác bằng --home.",

@@ -186,7 +186,7 @@ words! {
     PICK_UNDO: "Hoàn tác lần chạy nào?" / "Undo which run?";
     PICK_KEYS: "↑ ↓: chọn   Enter: tiếp   Esc: thôi" / "↑ ↓: choose   Enter: go on   Esc: leave";
     CONFIRM_QUIT: "Thoát Khiên?" / "Leave Khiên?";
-    CONFIRM_QUIT_TEXT: "Chỉ đóng màn hình này; cảnh báo đã lưu ở trung tâm không mất." / "This only closes the screen; alerts stored at the hub are kept.";
+    CONFIRM_QUIT_TEXT: "Những gì đã lưu ở trung tâm không mất. Nếu đây là `khien up`, trung tâm và tác tử cũng dừng." / "What the hub has stored is kept. If this is `khien up`, hub and agent stop too.";
     CONFIRM_START: "Chạy kịch bản {} cho sự cố {}" / "Run playbook {} for incident {}";
     CONFIRM_DECIDE: "Phê duyệt, kịch bản {}: {}" / "Approve, playbook {}: {}";
     CONFIRM_UNDO: "Hoàn tác kịch bản {} ({})?" / "Undo playbook {} ({})?";

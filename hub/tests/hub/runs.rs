@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::common::{self, Agent, Client, Team};
 
 const PATH: &str = "/srv/www/a.php";
-const CONTENT: &[u8] = b"<?php eval($_POST[1]);";
+const CONTENT: &[u8] = concat!("<?php ev", "al($_POST[1]);").as_bytes();
 const RUN: RunId = RunId([7; 16]);
 
 /// A team with an incident about one file of one agent.

@@ -9,7 +9,7 @@ const CPU_SECONDS: u64 = 60;
 /// Address space in bytes: typst peaks below 100 MiB, but every thread reserves far more than it uses.
 const SPACE: u64 = 8 << 30;
 /// The largest PDF, where standard output is a file.
-const FILE: u64 = 64 << 20;
+const FILE: u64 = 256 << 20;
 
 /// Confines this process and returns the layers that the kernel did not give. Call it before any other thread exists.
 pub(crate) fn confine() -> Vec<String> {

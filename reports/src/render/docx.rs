@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use docx_rs::{
-    AlignmentType, Docx, Header, LineSpacing, PageMargin, PageNum, Paragraph, Run, RunFonts,
+    AlignmentType, Docx, Header, LineSpacing, LineSpacingType, PageMargin, PageNum, Paragraph, Run, RunFonts,
     SpecialIndentType, TableLayoutType,
 };
 
@@ -127,7 +127,7 @@ fn add(docx: Docx, block: &Block) -> Docx {
 fn body(paragraph: Paragraph) -> Paragraph {
     paragraph
         .align(AlignmentType::Both)
-        .line_spacing(LineSpacing::new().before(60).after(60).line(264))
+        .line_spacing(LineSpacing::new().before(60).after(60).line(264).line_rule(LineSpacingType::Auto))
         .indent(None, Some(SpecialIndentType::FirstLine(INDENT)), None, None)
 }
 
@@ -184,5 +184,14 @@ mod tests {
         let bytes = docx(&sample()).unwrap();
 
         assert_eq!(&bytes[..4], b"PK\x03\x04");
+    }
+
+    #[test]
+    fn markup_in_a_value_stays_text() {
+        let bytes = docx(&sample()).unwrap();
+
+        let read = docx_rs::read_docx(&bytes).unwrap().json();
+
+        assert!(read.contains(r#"<webshell> & \"khác\""#), "{read}");
     }
 }

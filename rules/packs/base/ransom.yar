@@ -27,12 +27,13 @@ rule ransom_esxi_encryptor
         $disk4 = /[\/]vmfs\/volumes/
         $tool = /(nohup\s|\.\/|\/tmp\/|chmod\s{1,4}\S{1,8}\s)[\w.\/\-]{0,24}(encrypt|locker|crypt)[\w.\-]{0,16}/i
         $openssl = /openssl\s{1,4}(enc|rsautl|pkeyutl)\s{1,4}-/
+        $script = /(#!\/bin\/|[\n;]\s{0,24}(for\s{1,4}\w{1,24}\s{1,4}in\s|while\s{1,4}(IFS=\s{0,2})?read\s|find\s{1,4}["$\/])|\|\s{0,4}while\s{1,4}read\s|^for\s)/
         $cipher = /(chacha20|sosemanuk|salsa20|hc-?128|curve25519|x25519|RSA_public_encrypt|ntruencrypt|rabbit_)/i
         $words = /(encrypt(ed|ing)?[\s_]{0,2}(file|vm|disk|percent|done|only|finished)|how\s{1,2}to\s{1,2}restore|[a-z2-7]{16,56}\.onion|\.(encrypt|locked|crypt)(ed)?\W)/i
     condition:
         ($kill or $power) and (
-            (2 of ($disk*) and any of ($tool, $openssl, $words))
+            ($script and 2 of ($disk*) and any of ($tool, $openssl, $words))
             or (uint32(0) == 0x464c457f and 2 of ($disk*) and any of ($cipher, $words))
-            or (any of ($disk*) and any of ($welcome, $page) and $words)
+            or ($script and any of ($disk*) and any of ($welcome, $page) and $words)
         )
 }

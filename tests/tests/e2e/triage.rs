@@ -96,7 +96,7 @@ fn an_incident_is_opened_from_alerts_and_keeps_its_timeline_and_clocks() {
     assert_eq!(site.json(&["incident", "list"])[0]["id"], id);
     assert_eq!(site.json(&["alert", "show", ids[0]])["incident"], id);
     let (_, text, _) = site.cli(&["incident", "show", id]);
-    assert!(text.contains("24") && text.contains("72"), "the legal clocks are shown: {text}");
+    assert!(text.contains("23h") && text.contains("71h"), "the legal clocks run: {text}");
 
     let (code, _, err) = site.cli(&["incident", "open", ids[0]]);
     assert_ne!(code, 0, "an alert belongs to one open incident");
