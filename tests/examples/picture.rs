@@ -19,17 +19,21 @@ const CELL: (usize, usize) = (8, 17);
 
 fn main() {
     let target = std::env::args().nth(1).expect("usage: picture FILE.svg");
-    let root = tempfile::tempdir().unwrap();
+    let root = tempfile::Builder::new().prefix("khien-").tempdir().unwrap();
     let web = root.path().join("cong-thong-tin");
     fs::create_dir(&web).unwrap();
     let terminal = Terminal::start(root.path(), &web);
-    terminal.shows("KHIÊN");
+    terminal.until("it is ready", |s| {
+        s.contains("KHIÊN") && s.contains("Không có cảnh báo") && !s.contains(" ! ")
+    });
     for (name, call) in
         [("upload/anh-dai-dien.php", "system"), ("wp-cache.php", "passthru"), ("x.php", "assert")]
     {
         let path = web.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, format!("<?php @{call}($_{}['c']); ?>\n", "POST")).unwrap();
+        // A program with a name that means something to a reader; `printf` keeps this file harmless.
+        let line = format!("printf '<?php @{call}($_%s[\"c\"]); ?>' POST > '{}'", path.display());
+        Command::new("sh").args(["-c", &line]).status().unwrap();
         terminal.shows(path.file_name().unwrap().to_str().unwrap());
     }
     fs::write(target, svg(&terminal.screen())).unwrap();
@@ -55,9 +59,13 @@ impl Terminal {
     }
 
     fn shows(&self, text: &str) {
+        self.until(text, |s| s.contains(text));
+    }
+
+    fn until(&self, what: &str, fits: impl Fn(&str) -> bool) {
         let begun = Instant::now();
-        while !self.screen().contains(text) {
-            assert!(begun.elapsed() < Duration::from_secs(30), "{text} is not on the screen");
+        while !fits(&self.screen()) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{what}: not on the screen");
         }
     }
 
@@ -70,6 +78,7 @@ impl Terminal {
             .args(["-S", &self.socket])
             .args(args)
             .env("LC_ALL", "C.UTF-8")
+            .env_remove("NO_COLOR")
             .output()
             .unwrap();
         String::from_utf8_lossy(&out.stdout).into_owned()
@@ -167,7 +176,10 @@ fn draw(out: &mut String, row: usize, column: usize, text: &str, look: Look) {
     if text.trim().is_empty() {
         return;
     }
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    // A renderer may swallow spaces at the ends.
+    let indent = text.chars().take_while(|c| *c == ' ').count();
+    let (x, length) = (x + indent * CELL.0, text.trim().chars().count() * CELL.0);
+    let text = text.trim().replace('&', "&amp;").replace('<', "&lt;");
     let weight = if look.bold { " font-weight=\"bold\"" } else { "" };
     let dim = if look.dim { " opacity=\".65\"" } else { "" };
     let base = y + 13;

@@ -42,6 +42,8 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn serve() -> io::Result<()> {
+    // For whoever looks at the process list: it was started by a path that says nothing.
+    rustix::thread::set_name(c"khien-scan")?;
     let parent = std::os::unix::process::parent_id();
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let confined = sandbox::confine();

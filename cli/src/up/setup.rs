@@ -80,7 +80,9 @@ async fn admit(context: &Context, name: &str, cert: &Path) -> Result<()> {
 /// Returns where the hub shall listen: at its old port if that is free, so that agents and other terminals find it.
 pub(super) async fn address(home: &Home) -> String {
     let Ok(config) = Config::load(home) else { return ANY_PORT.to_owned() };
-    let Ok(old) = config.hub.parse::<SocketAddr>() else { return ANY_PORT.to_owned() };
+    // For this machine only: whoever serves other machines runs `khien-hub` by itself.
+    let old = config.hub.parse::<SocketAddr>().ok().filter(|a| a.ip().is_loopback());
+    let Some(old) = old else { return ANY_PORT.to_owned() };
     let begun = Instant::now();
     while TcpListener::bind(old).is_err() {
         if begun.elapsed() > OLD_PORT {
