@@ -1,7 +1,7 @@
 //! What `khien` prints: tables, blocks and JSON on stdout, everything else on stderr.
 //!
 //! Every character that could steer a terminal or hide text is written as an escape, whoever it came from.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "the one place that prints")]
 
 use std::io::{self, IsTerminal, Write};
 

@@ -100,6 +100,7 @@ async fn open(
     let agent = setup::agent(context, &address, what)?;
     let started = agent.start_patiently(context.lang).await?;
     house.keep(agent, started, notes);
+    setup::heard(&ready.client).await;
     Ok(ready)
 }
 

@@ -1,6 +1,6 @@
 //! What `khien` says and how it exits where no hub runs.
 // A helper of a test fails like the test itself.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use std::{
     net::TcpListener,

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, Timestamp, Untrusted, event::ScanOutcome};
 
+/// Stands for the agency of an agent until somebody names it; reports leave it out.
+pub const NO_AGENCY: &str = "–";
+
 /// What an agent says of its host. Data, never identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {

@@ -11,7 +11,7 @@ use khien_core::{
     asset::{Agent, Coverage, Health, Presence},
     detection::builtin,
     protocol::{Heartbeat, HeartbeatReply, Hello, Mark, SILENT_AFTER_SECONDS, Welcome},
-    time::SignedDuration,
+    time::{self, SignedDuration},
 };
 
 use crate::{
@@ -214,7 +214,7 @@ async fn fell_silent(hub: &Arc<Hub>, id: AgentId, from: Timestamp) -> Result<(),
             host.silent_from = Some(from);
             host.agent.last_seen = from;
             set_presence(tx, &mut host, Presence::Silent)?;
-            let what = format!("nothing heard since {from}");
+            let what = format!("nothing heard since {} (Vietnam time)", time::shown(from));
             let finding = Finding::about_agent(&host, builtin::AGENT_SILENT, "", what, desk.now);
             triage::take(tx, &host, desk.pack, finding, desk.now)
         })

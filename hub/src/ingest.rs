@@ -10,6 +10,7 @@ use khien_core::{
     event::ScanOutcome,
     order::Receipt,
     protocol::{Ack, Batch, MAX_RECORD, MAX_RECORDS, Mark, Record, Report},
+    time,
 };
 use khien_playbooks::Playbook;
 
@@ -131,11 +132,11 @@ fn understand(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, report: Repo
         Report::Blind { scope, cause, from, until, lost } => {
             let cause = words(&cause);
             let lost = lost.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
-            let what = format!("{scope} from {from} until {until}, {lost} events lost: {cause}");
+            let what = format!("{scope}: {lost} events lost {}: {cause}", span(from, until));
             Finding::about_agent(host, builtin::SENSOR_BLIND, &format!("{scope}\0{cause}"), what, until)
         }
         Report::Dropped { count, from, until } => {
-            let what = format!("spool was full from {from} until {until}, {count} records dropped");
+            let what = format!("spool was full {}, {count} records dropped", span(from, until));
             Finding::about_agent(host, builtin::SENSOR_BLIND, "spool", what, until)
         }
         Report::Refused { order, reason, at } => {
@@ -178,7 +179,7 @@ fn started(
     if alerted.is_some_and(|s| fleet::is_same_silence(s, from)) {
         return Ok(());
     }
-    let what = format!("agent did not run from {from} until {at}");
+    let what = format!("agent did not run {}", span(from, at));
     let finding = Finding::about_agent(host, builtin::AGENT_SILENT, "", what, at);
     triage::take(tx, host, desk.pack, finding, desk.now)
 }
@@ -188,6 +189,11 @@ fn bounded(mut receipt: Receipt) -> Receipt {
         *reason = words(reason);
     }
     receipt
+}
+
+/// Writes an interval as a responder reads it.
+fn span(from: Timestamp, until: Timestamp) -> String {
+    format!("from {} until {} (Vietnam time)", time::shown(from), time::shown(until))
 }
 
 /// Makes an agent's own words safe and short.

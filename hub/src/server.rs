@@ -33,7 +33,9 @@ const MAX_CONNECTIONS: u32 = 4_096;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection without a client certificate may last: it is only good for joining.
-const STRANGER: Duration = Duration::from_secs(60);
+const STRANGER: Duration = Duration::from_secs(15);
+/// Connections at a time without a client certificate, so that strangers never take the room of agents and operators.
+const MAX_STRANGERS: usize = 256;
 /// How long the head of an HTTP/1 request may take.
 const HEAD: Duration = Duration::from_secs(10);
 /// Requests at a time on one connection.
@@ -114,6 +116,7 @@ async fn accept(listener: TcpListener, tls: ServerConfig, hub: Arc<Hub>) {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let router = routes::all(Arc::clone(&hub));
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
     let mut stopping = hub.stopping.clone();
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
@@ -131,9 +134,14 @@ async fn accept(listener: TcpListener, tls: ServerConfig, hub: Arc<Hub>) {
             }
         };
         let (acceptor, router, stopping) = (acceptor.clone(), router.clone(), stopping.clone());
+        let strangers = Arc::clone(&strangers);
         tokio::spawn(async move {
             if let Some(stream) = handshake(&acceptor, tcp).await {
-                converse(stream, router, stopping).await;
+                let peer = Peer::of(stream.get_ref().1.peer_certificates());
+                let guest = peer.0.is_none().then(|| strangers.try_acquire_owned());
+                if !matches!(guest, Some(Err(_))) {
+                    converse(stream, peer, router, stopping).await;
+                }
             }
             drop(permit);
         });
@@ -160,14 +168,18 @@ async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<T
     }
 }
 
-async fn converse(stream: TlsStream<TcpStream>, router: Router, mut stopping: watch::Receiver<bool>) {
-    let peer = Peer::of(stream.get_ref().1.peer_certificates());
+async fn converse(
+    stream: TlsStream<TcpStream>,
+    peer: Peer,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let answer = router.clone().oneshot(request.map(Body::new));
         async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
     });
-    let server = builder();
+    let server = builder(if peer.0.is_some() { MAX_STREAMS } else { 1 });
     let mut conversation = pin!(server.serve_connection(TokioIo::new(stream), service));
     let patience = if peer.0.is_some() { Duration::MAX } else { STRANGER };
     let ended = tokio::select! {
@@ -182,13 +194,13 @@ async fn converse(stream: TlsStream<TcpStream>, router: Router, mut stopping: wa
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
+fn builder(streams: u32) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 << 10);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(streams)
         .max_header_list_size(MAX_HEAD)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);

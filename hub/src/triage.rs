@@ -143,8 +143,10 @@ fn fresh(tx: &mut dyn Write, host: &Host, pack: Option<&Pack>, f: Finding, now: 
 }
 
 fn merge(tx: &mut dyn Write, host: &Host, mut alert: Alert, f: Finding, now: Timestamp) -> Result<(), Fault> {
-    let known_false =
-        f.can_be_known_false && alert.verdict == Some(Verdict::FalsePositive) && alert.sha256 == f.sha256;
+    let known_false = f.can_be_known_false
+        && alert.verdict == Some(Verdict::FalsePositive)
+        && alert.sha256 == f.sha256
+        && alert.excerpts == f.excerpts;
     if alert.status == Status::Closed && !known_false {
         let reason = alert.reason.clone();
         let by = format!("agent {}", host.agent.host);

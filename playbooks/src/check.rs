@@ -20,6 +20,9 @@ pub enum Unsound {
     /// Too few or too many steps.
     #[error("a playbook has 1 to 32 steps")]
     Steps,
+    /// A step's name is too long to name its undo steps after it.
+    #[error("step `{0}` has a name longer than 64 characters")]
+    StepName(StepId),
     /// Two steps of one name.
     #[error("step `{0}` is there twice")]
     Twice(StepId),
@@ -67,6 +70,9 @@ fn each_step(steps: &[Step]) -> Result<(), Unsound> {
     let mut seen = BTreeSet::new();
     let mut approved = false;
     for (i, step) in steps.iter().enumerate() {
+        if step.id.as_str().len() > MAX_ID {
+            return Err(Unsound::StepName(step.id.clone()));
+        }
         if !seen.insert(&step.id) {
             return Err(Unsound::Twice(step.id.clone()));
         }
@@ -142,6 +148,7 @@ mod tests {
     #[test]
     fn step_names_are_unique_and_approvals_approve_something() {
         assert!(matches!(broken(|p| p.steps.push(p.steps[0].clone())), Unsound::Twice(_)));
+        assert!(matches!(broken(|p| p.steps[0].id = "x".repeat(65).parse().unwrap()), Unsound::StepName(_)));
         assert!(matches!(broken(|p| p.steps.truncate(2)), Unsound::IdleApproval(_)));
         assert_eq!(broken(|p| p.steps.clear()), Unsound::Steps);
         assert!(matches!(broken(|p| p.title.en.clear()), Unsound::Words(_)));

@@ -23,7 +23,7 @@ fn what_the_incident_knows_is_filled() {
         "SC-2026-0007",
         "10 giờ 07 phút, ngày 22/11/2026",
         "quét tệp bằng luật YARA; tác tử Khiên giám sát lưu lượng mạng",
-        "Máy web-01 (Sở Khoa học và Công nghệ): tệp /srv/www/tải lên/shell.php",
+        "Máy web-01, Sở Khoa học và Công nghệ: tệp /srv/www/tải lên/shell.php",
         "Giữ tệp làm chứng cứ: /srv/www/tải lên/shell.php, lúc 22/11/2026 10:26:00",
         "10.1.2.3:50123 → \\[2001:db8::53\\]:53 (C2.evil.example)",
         &khien_core::Sha256::of(b"shell").to_string(),
@@ -33,6 +33,22 @@ fn what_the_incident_knows_is_filled() {
         assert!(text.contains(known), "{known} is not in\n{text}");
     }
     assert!(!text.contains("an-toan.php"), "a false positive is no sign of the incident");
+}
+
+#[test]
+fn an_agency_that_nobody_named_is_not_made_up() {
+    let mut sample = Sample::new();
+    for alert in &mut sample.alerts {
+        alert.agency = khien_core::asset::NO_AGENCY.to_owned();
+    }
+
+    let drafted = drafted(&sample, Stage::First);
+
+    assert!(drafted.markdown.contains("Máy web-01: tệp"), "{}", drafted.markdown);
+    let stix: serde_json::Value = serde_json::from_str(&drafted.stix).unwrap();
+    let names: Vec<_> =
+        stix["objects"].as_array().unwrap().iter().filter_map(|o| o["name"].as_str()).collect();
+    assert!(names.contains(&"web-01") && !names.contains(&"–"), "{names:?}");
 }
 
 #[test]

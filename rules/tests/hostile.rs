@@ -1,6 +1,6 @@
 //! Packs and bytes that mean harm.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! The pack that is shipped, tested where it lies.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use std::{fs, path::Path, time::Duration};
 

@@ -55,7 +55,8 @@ fn main() {
     for (name, kib) in memory(up.id()) {
         println!("{name}: {:.1} MiB resident", kib as f64 / 1024.0);
     }
-    Command::new("kill").args(["-INT", &up.id().to_string()]).status().unwrap();
+    let pid = rustix::process::Pid::from_raw(up.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     up.wait().unwrap();
 }
 

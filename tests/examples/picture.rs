@@ -102,6 +102,21 @@ struct Look {
 }
 
 impl Look {
+    /// Reads the parameters of one sequence.
+    fn read(&mut self, parameters: &str) {
+        let mut numbers = parameters.split(';').map(|p| p.parse().unwrap_or(0));
+        while let Some(number) = numbers.next() {
+            // `38;5;N` and `48;5;N` name a colour of the palette.
+            let mut named =
+                || numbers.next().filter(|n| *n == 5).and_then(|_| numbers.next()).filter(|n| *n < 16);
+            match number {
+                38 => self.fore = named(),
+                48 => self.back = named(),
+                other => self.change(other),
+            }
+        }
+    }
+
     fn change(&mut self, parameter: u8) {
         match parameter {
             0 => *self = Self::default(),
@@ -156,7 +171,7 @@ fn runs(line: &str, look: &mut Look) -> Vec<(String, Look)> {
     for (i, part) in line.split("\u{1b}[").enumerate() {
         let text = match part.split_once('m') {
             Some((parameters, text)) if i > 0 => {
-                parameters.split(';').for_each(|p| look.change(p.parse().unwrap_or(0)));
+                look.read(parameters);
                 text
             }
             _ => part,

@@ -2,7 +2,7 @@
 //!
 //! The only unsafe code of capture. Needs CAP_NET_RAW. Receives only: promiscuous mode stays off, nothing is sent.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "a ring shared with the kernel")]
 
 use std::{
     ffi::CString,

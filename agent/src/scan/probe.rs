@@ -1,5 +1,5 @@
 //! Tries inside the sandbox what a hijacked worker would try. Nothing here does harm where it goes through.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "tries what the sandbox must refuse")]
 
 use std::{fs::File, io, net::UdpSocket, process::Command, thread};
 

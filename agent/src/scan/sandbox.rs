@@ -2,7 +2,7 @@
 //!
 //! Two steps, because compiling rules needs a thread and new code pages and scanning needs neither: [`confine`] comes
 //! before the rules are compiled, [`close`] after. What a kernel does not allow is named, never passed over.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "limits and filters of this process")]
 
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
 

@@ -40,12 +40,19 @@ pub(super) struct Fanotify {
     sound: Timestamp,
 }
 
-/// A mount through which handles are opened.
+/// A mount through which handles are opened. It is not kept open: nobody must be kept from unmounting it.
 struct Marked {
     point: PathBuf,
     device: u64,
     fsid: u64,
-    root: OwnedFd,
+}
+
+impl Marked {
+    /// Opens it for a moment, if it is still the same file system.
+    fn root(&self) -> Option<OwnedFd> {
+        let root = open_folder(&self.point).ok()?;
+        (rustix::fs::fstat(&root).ok()?.st_dev == self.device).then_some(root)
+    }
 }
 
 impl Fanotify {
@@ -62,16 +69,17 @@ impl Fanotify {
 
     /// Marks the file system of a mount, and makes sure that its handles can be opened. Returns whether it is new.
     pub(super) fn mark(&mut self, mount: &Mount) -> io::Result<bool> {
-        let device = rustix::fs::stat(&mount.point)?.st_dev;
-        if self.marked.iter().any(|m| m.point == mount.point && m.device == device) {
+        let root = open_folder(&mount.point)?;
+        let device = rustix::fs::fstat(&root)?.st_dev;
+        let fsid = rustix::fs::fstatvfs(&root)?.f_fsid;
+        // Marked again each time: another file system at this place may have got the numbers of the one before.
+        sys::mark(self.group.as_fd(), &mount.point)?;
+        if self.marked.iter().any(|m| m.point == mount.point && m.device == device && m.fsid == fsid) {
             return Ok(false);
         }
-        let root = open_folder(&mount.point)?;
         sys::open(root.as_fd(), &sys::handle_of(root.as_fd())?)?;
-        let fsid = rustix::fs::fstatvfs(&root)?.f_fsid;
-        sys::mark(self.group.as_fd(), &mount.point)?;
         self.marked.retain(|m| m.point != mount.point);
-        self.marked.push(Marked { point: mount.point.clone(), device, fsid, root });
+        self.marked.push(Marked { point: mount.point.clone(), device, fsid });
         Ok(true)
     }
 
@@ -109,10 +117,9 @@ impl Fanotify {
         if event.pid.cast_unsigned() == std::process::id() {
             return;
         }
-        let Some(path) = event.place.as_ref().and_then(|place| self.path(place, walker)) else { return };
-        if !sink.watches(&path) {
+        let Some(path) = event.place.as_ref().and_then(|place| self.path(place, sink, walker)) else {
             return;
-        }
+        };
         if event.mask & libc::FAN_ONDIR != 0 {
             if event.mask & libc::FAN_MOVED_TO != 0 {
                 walker.tree(path);
@@ -137,17 +144,17 @@ impl Fanotify {
         Some(self.who.is(pid, is_its_own))
     }
 
-    /// Finds where the folder of an event is now. One that is gone has nothing left to scan.
-    fn path(&self, place: &Place<'_>, walker: &Arc<Walker>) -> Option<PathBuf> {
-        let mut seen = None;
+    /// Finds where in the watched folders the folder of an event is now. One file system may be mounted at several
+    /// places, so each is asked. A folder that is gone has nothing left to scan.
+    fn path(&self, place: &Place<'_>, sink: &Sink, walker: &Arc<Walker>) -> Option<PathBuf> {
         for mount in self.marked.iter().filter(|m| m.fsid == place.fsid) {
-            match sys::open(mount.root.as_fd(), &place.folder).and_then(|folder| path_of(&folder)) {
+            let Some(root) = mount.root() else { continue };
+            match sys::open(root.as_fd(), &place.folder).and_then(|folder| path_of(&folder)) {
                 Ok(folder) => {
                     let path = folder.join(OsStr::from_bytes(place.name));
-                    if path.starts_with(&mount.point) {
+                    if sink.watches(&path) {
                         return Some(path);
                     }
-                    seen = seen.or(Some(path));
                 }
                 Err(e) if e.raw_os_error() == Some(libc::ESTALE) || e.kind() == io::ErrorKind::NotFound => {
                     debug!("the folder of an event is gone");
@@ -158,7 +165,7 @@ impl Fanotify {
                 }
             }
         }
-        seen
+        None
     }
 }
 

@@ -132,6 +132,7 @@ fn what_changed_while_the_agent_was_down_is_seen_and_what_is_older_is_not() {
 #[test]
 fn the_writing_process_is_known_with_fanotify() {
     if !backends().contains(&Backend::Best) {
+        println!("cannot run here: the_writing_process_is_known_with_fanotify: fanotify is not allowed");
         return;
     }
     let mut watched = Watched::start(Backend::Best, None, |_| {});

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, Metadata},
+    io,
     ops::ControlFlow,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -47,12 +48,21 @@ pub(super) fn walk(
         if skip(&folder) {
             continue;
         }
-        let Ok(entries) = fs::read_dir(&folder) else {
-            walked.unread += u64::from(folder.exists());
-            continue;
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) => {
+                walked.unread += u64::from(!is_gone(&e));
+                continue;
+            }
         };
-        for entry in entries.flatten() {
-            let (path, Ok(meta)) = (entry.path(), entry.metadata()) else { continue };
+        for entry in entries {
+            let (path, meta) = match entry.and_then(|e| Ok((e.path(), e.metadata()?))) {
+                Ok(it) => it,
+                Err(e) => {
+                    walked.unread += u64::from(!is_gone(&e));
+                    continue;
+                }
+            };
             if meta.is_dir() && !barren.contains(&path) && waiting.len() < MAX_WAITING {
                 waiting.push((path, pick_below(pick, &meta)));
             } else if meta.is_dir() {
@@ -64,6 +74,11 @@ pub(super) fn walk(
         }
     }
     walked
+}
+
+/// Tells whether an error means that there is nothing to read any more, rather than that it cannot be read.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 impl Pick {

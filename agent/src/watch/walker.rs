@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use khien_core::{Timestamp, Untrusted, protocol::Report, time::SignedDuration};
@@ -22,6 +22,8 @@ use super::{
 const MAX_TREES: usize = 1_024;
 /// How often the thread looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(250);
+/// The shortest pause between two walks of everything: whoever can make events get lost must not keep us walking.
+const REST: Duration = Duration::from_secs(5);
 /// File times lag behind the clock by up to a tick; this is far more.
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
 
@@ -39,6 +41,14 @@ pub(super) struct Walker {
 struct Work {
     trees: VecDeque<(PathBuf, Pick)>,
     blind: Option<Blind>,
+    /// When everything was last begun to be walked.
+    walked: Option<Instant>,
+}
+
+impl Work {
+    fn rests(&self) -> bool {
+        self.walked.is_some_and(|at| at.elapsed() < REST)
+    }
 }
 
 #[derive(Debug)]
@@ -87,16 +97,19 @@ impl Walker {
     /// Waits a little for work.
     fn next(&self) -> Task {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |work: &mut Work| work.trees.is_empty() && work.blind.is_none();
+        let idle = |work: &mut Work| work.trees.is_empty() && (work.blind.is_none() || work.rests());
         let (mut work, _) =
             self.more.wait_timeout_while(work, LOOK, idle).unwrap_or_else(PoisonError::into_inner);
-        match (work.trees.pop_front(), work.blind.take()) {
-            (Some((path, pick)), blind) => {
-                work.blind = blind;
-                Task::Tree(path, pick)
+        if let Some((path, pick)) = work.trees.pop_front() {
+            return Task::Tree(path, pick);
+        }
+        let rests = work.rests();
+        match work.blind.take_if(|_| !rests) {
+            Some(blind) => {
+                work.walked = Some(Instant::now());
+                Task::Everything(blind)
             }
-            (None, Some(blind)) => Task::Everything(blind),
-            (None, None) => Task::Nothing,
+            None => Task::Nothing,
         }
     }
 }

@@ -9,7 +9,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use khien_core::{Timestamp, api::NewToken, text::command as t};
+use khien_core::{
+    Timestamp,
+    api::NewToken,
+    asset::{NO_AGENCY, Presence},
+    text::command as t,
+};
 use tokio::{process::Command, time::timeout};
 
 use super::{AGENT_AGAIN, AGENT_START, HUB_AGAIN, HUB_START, beside, child::Program, did_not_start};
@@ -27,6 +32,8 @@ pub(super) const ANY_PORT: &str = "127.0.0.1:0";
 const STEP: Duration = Duration::from_secs(15);
 /// How long the old port is waited for: a hub that was left behind ends within this time.
 const OLD_PORT: Duration = Duration::from_secs(2);
+/// How long the agent's first health report is waited for.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 /// What an agent's folder holds once the agent is enrolled.
 const ENROLMENT: &str = "agent/enrolment.json";
 
@@ -75,6 +82,19 @@ async fn admit(context: &Context, name: &str, cert: &Path) -> Result<()> {
     ];
     let pem = tool(context, "khien-hub", &args, &[]).await?;
     write_private(cert, &pem)
+}
+
+/// Waits until the hub has heard from the agent that its rules are loaded, so that the first look at it is true. An
+/// agent that takes longer is shown as it is.
+pub(super) async fn heard(client: &Client) {
+    let begun = Instant::now();
+    while begun.elapsed() < FIRST_WORD {
+        let agents = client.agents().await.map(|a| a.agents).unwrap_or_default();
+        if agents.iter().any(|a| a.presence == Presence::Online && a.health.pack > 0) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Returns where the hub shall listen: at its old port if that is free, so that agents and other terminals find it.
@@ -160,7 +180,7 @@ pub(super) async fn enrol(context: &Context, ready: &Ready, agency: Option<&str>
     if context.home.join(ENROLMENT).is_file() {
         return Ok(());
     }
-    let agency = agency.map_or_else(host_name, str::to_owned);
+    let agency = agency.unwrap_or(NO_AGENCY).to_owned();
     let what = NewToken { agency, hours: 1 };
     let hub = ready.config.hub.clone();
     let token = agent::token(&ready.client, &ready.keys, &ready.config, what, hub).await?;
@@ -195,8 +215,4 @@ fn operator_name() -> String {
     let fits = |c: &char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
     let name: String = user.chars().filter(fits).take(64).collect();
     if name.is_empty() { "operator".to_owned() } else { name }
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -87,6 +87,12 @@ pub const fn step_state(s: StepState) -> Message {
     }
 }
 
+/// Titles the step that puts a quarantined file back.
+pub const UNDO_RESTORE: Message = Message::new("Hoàn tác: trả tệp về chỗ cũ", "Undo: put the file back");
+/// Titles the step that looks whether it is back.
+pub const UNDO_VERIFY: Message =
+    Message::new("Hoàn tác: kiểm tra tệp đã trở lại", "Undo: verify that the file is back");
+
 /// Names a line of the timeline.
 #[must_use]
 pub const fn entry(k: EntryKind) -> Message {

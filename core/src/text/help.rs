@@ -78,8 +78,8 @@ const TEXTS: &[(&str, Message)] = &[
     (
         "up --agency",
         Message::new(
-            "Cơ quan của máy này, dùng khi đăng ký lần đầu [mặc định: tên máy]",
-            "Agency of this machine, for its first enrolment [default: the host's name]",
+            "Cơ quan của máy này, dùng khi đăng ký lần đầu [mặc định: chưa nêu]",
+            "Agency of this machine, for its first enrolment [default: not said]",
         ),
     ),
     (

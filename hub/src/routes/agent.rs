@@ -31,7 +31,11 @@ use crate::{
 
 type Answer<T> = Result<Json<T>, Fault>;
 
-pub(super) async fn enrol(State(hub): State<Arc<Hub>>, Bounded(wanted): Bounded<Enroll>) -> Answer<Enrolled> {
+/// The largest request to join: a key's request, a secret and a host's name. Strangers send it, so it is small.
+const MAX_ENROLL: usize = 16 << 10;
+
+pub(super) async fn enrol(State(hub): State<Arc<Hub>>, request: Request) -> Answer<Enrolled> {
+    let wanted: Enroll = body::json(request, &hub, MAX_ENROLL, MAX_ENROLL).await?;
     Ok(Json(joining::enrol(&hub, wanted).await?))
 }
 

@@ -14,8 +14,8 @@ use khien_core::{
     alert::Alert,
     api::{Alerts, NewToken, TokenSecret},
     asset::HostFacts,
-    detection::{Detection, FileSubject, Subject},
-    event::FileFacts,
+    detection::{Detection, FileSubject, FlowSubject, Subject},
+    event::{Application, Direction, Excerpt, FileFacts, FlowFacts, Transport},
     mandate::Mandate,
     order::{Allowed, FileTarget},
     protocol::{Batch, Enroll, Enrolled, HUB_NAME, Record, Report},
@@ -290,6 +290,24 @@ pub(crate) fn found(path: &str, content: &[u8]) -> Report {
         excerpts: vec![],
     });
     Report::Detection(Detection { rule: "webshell.php.test".parse().unwrap(), at: now, pack: 1, subject })
+}
+
+/// A detection in a request to one URL, with this text as the match.
+pub(crate) fn seen_on_the_wire(matched: &str) -> Report {
+    let flow = FlowFacts {
+        transport: Transport::Tcp,
+        client: "192.0.2.7:40000".parse().unwrap(),
+        server: "192.0.2.1:80".parse().unwrap(),
+        direction: Direction::ToServer,
+        interface: "eth0".into(),
+        application: Application::Http,
+        name: Some("cong.tinh.example".into()),
+        url: Some("http://cong.tinh.example/upload.php".into()),
+    };
+    let excerpt = Excerpt { offset: 0, before: "".into(), matched: matched.into(), after: "".into() };
+    let subject = Subject::Flow(FlowSubject { flow, excerpts: vec![excerpt] });
+    let (rule, at) = ("webshell.php.test".parse().unwrap(), Timestamp::now());
+    Report::Detection(Detection { rule, at, pack: 1, subject })
 }
 
 pub(crate) fn target(agent: &Agent, path: &str, content: &[u8]) -> Target {

@@ -72,6 +72,23 @@ async fn a_false_positive_stays_closed_until_the_content_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_false_positive_in_traffic_does_not_hide_another_payload() {
+    let team = Team::start();
+    let client = team.speak(&team.agent("web-1").await);
+    client.report(1, 1, &[common::seen_on_the_wire("lesson")]).await;
+    let known = close(Verdict::FalsePositive, "bài giảng");
+    let _: Alert = team.operator().good(Method::POST, "/v1/alerts/A-1/close", &known).await;
+
+    client.report(1, 2, &[common::seen_on_the_wire("lesson")]).await;
+    let same = team.alerts().await.remove(0);
+    client.report(1, 3, &[common::seen_on_the_wire("attack")]).await;
+    let other = team.alerts().await.remove(0);
+
+    assert_eq!((same.status, same.count), (Status::Closed, 2));
+    assert_eq!((other.status, other.count), (Status::New, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_are_filtered_and_limited() {
     let team = Team::start();
     let client = team.speak(&team.agent("web-1").await);

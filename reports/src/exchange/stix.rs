@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use khien_core::{
     Timestamp,
     alert::{Alert, Verdict},
+    asset::NO_AGENCY,
     detection::builtin,
     evidence::Evidence,
     time::{SignedDuration, after},
@@ -121,14 +122,17 @@ impl Bundle {
         if refs.is_empty() {
             return;
         }
-        let agency = self.identity(&alert.agency, "organization", alert.received);
+        let place = match alert.agency.as_str() {
+            NO_AGENCY => self.identity(&alert.host.to_string(), "system", alert.received),
+            agency => self.identity(agency, "organization", alert.received),
+        };
         let seen = self.observed(alert, &refs);
         self.relate(&seen, "related-to", incident, alert.received);
         for (what, pattern) in patterns(alert) {
             let indicator = self.indicator(alert, what, &pattern);
             self.relate(&indicator, "based-on", &seen, alert.received);
             self.relate(&indicator, "related-to", incident, alert.received);
-            self.sighting(alert, &indicator, &seen, &agency);
+            self.sighting(alert, &indicator, &seen, &place);
         }
     }
 
@@ -158,7 +162,7 @@ impl Bundle {
         self.add("indicator", &format!("{} {pattern}", alert.rule), alert.received, fields(own))
     }
 
-    fn sighting(&mut self, alert: &Alert, indicator: &str, seen: &str, agency: &str) {
+    fn sighting(&mut self, alert: &Alert, indicator: &str, seen: &str, place: &str) {
         let last = alert.last_seen.max(after(alert.first_seen, SignedDuration::from_millis(1)));
         let own = json!({
             "first_seen": stamp(alert.first_seen),
@@ -166,7 +170,7 @@ impl Bundle {
             "count": alert.count.clamp(1, MAX_COUNT),
             "sighting_of_ref": indicator,
             "observed_data_refs": [seen],
-            "where_sighted_refs": [agency],
+            "where_sighted_refs": [place],
         });
         self.add("sighting", &format!("{} {indicator}", alert.id), alert.received, fields(own));
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use khien_core::{
     Lang,
     alert::{Alert, Verdict},
+    asset::NO_AGENCY,
     event::FlowFacts,
     incident::{Entry, EntryKind},
     order::Outcome,
@@ -93,9 +94,17 @@ fn sign(index: usize, alert: &Alert) -> Vec<String> {
         (index + 1).to_string(),
         shown(alert.first_seen),
         format!("{} ({}{technique}); số lần: {}", alert.title.vi, alert.rule, alert.count),
-        format!("{}, {}", alert.host, alert.agency),
+        host(alert),
         place(alert),
     ]
+}
+
+/// Names a host, and its agency if somebody has named that.
+fn host(alert: &Alert) -> String {
+    match alert.agency.as_str() {
+        NO_AGENCY => alert.host.to_string(),
+        agency => format!("{}, {agency}", alert.host),
+    }
 }
 
 fn place(alert: &Alert) -> String {
@@ -116,8 +125,8 @@ fn flow_line(flow: &FlowFacts) -> String {
 fn assets(case: &Case<'_>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let asset = |a: &Alert| match &a.path {
-        Some(path) => format!("Máy {} ({}): tệp {path}", a.host, a.agency),
-        None => format!("Máy {} ({})", a.host, a.agency),
+        Some(path) => format!("Máy {}: tệp {path}", host(a)),
+        None => format!("Máy {}", host(a)),
     };
     right(case).map(asset).filter(|line| seen.insert(line.clone())).collect()
 }

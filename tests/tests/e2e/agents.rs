@@ -1,6 +1,8 @@
 //! The agents: what they see, and that silence is heard.
 
-use crate::harness::{Site, signal};
+use rustix::process::Signal;
+
+use crate::harness::{Site, send};
 
 #[test]
 fn the_list_shows_what_each_agent_is_and_sees() {
@@ -28,12 +30,12 @@ fn an_agent_that_is_stopped_in_its_tracks_is_silent_and_an_alert() {
     // Frozen, it stays a child of `khien up`, which therefore does not start another.
     let pid = up.child_pid("khien-agent").unwrap();
 
-    signal(pid, "STOP");
+    send(pid, Signal::STOP);
 
     site.until(&["agent", "list"], "silence", |a| a[0]["presence"] == "silent");
     let alert = up.alert("alert for silence", |a| a["rule"] == "khien.agent.silent");
     assert_eq!(alert["severity"], "high");
-    signal(pid, "CONT");
+    send(pid, Signal::CONT);
     site.until(&["agent", "list"], "the agent's return", |a| a[0]["presence"] == "online");
 }
 

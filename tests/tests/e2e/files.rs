@@ -84,6 +84,24 @@ fn a_web_shell_is_an_alert_however_it_comes_into_the_folder() {
 }
 
 #[test]
+fn a_folder_that_is_a_bind_mount_is_seen_like_any_other() {
+    if !is_root() {
+        return cannot_run("mounting needs root");
+    }
+    let (site, source) = Site::bound();
+    let other = site.web.with_file_name("other");
+    fs::create_dir(&other).unwrap();
+    // The other one lies on the same file system, which is marked through its own mount first.
+    let watch = ["--watch", other.to_str().unwrap(), "--watch", site.web.to_str().unwrap()];
+    let mut up = site.up(&watch);
+
+    shell(&format!("printf %s \"$CONTENT\" > '{}/bound.php'", source.display()), &web_shell("bound"));
+
+    let path = site.web.join("bound.php");
+    up.alert("alert in a bind mount", |a| is_at(a, &path));
+}
+
+#[test]
 fn the_kernel_tells_which_process_wrote_it() {
     if !is_root() {
         return cannot_run("fanotify needs root");

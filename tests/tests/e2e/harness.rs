@@ -12,6 +12,7 @@ use std::{
 };
 
 use khien_core::Sha256;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -34,10 +35,12 @@ pub(crate) struct Site {
     pub(crate) web: PathBuf,
     /// The network in which everything runs; this machine's if absent.
     pub(crate) network: Option<Namespace>,
+    /// A folder that lies over the watched one, as a bind mount that only the programs of this site have.
+    bound: Option<PathBuf>,
     /// Another copy of `khien` to run, if not the one beside this test.
     pub(crate) khien: OnceCell<PathBuf>,
     /// Runs the programs as nobody.
-    unprivileged: bool,
+    pub(crate) unprivileged: bool,
 }
 
 impl Site {
@@ -46,7 +49,15 @@ impl Site {
         let root = tempfile::Builder::new().prefix("khien-e2e-").tempdir().unwrap();
         let (home, web) = (root.path().join("home"), root.path().join("web"));
         fs::create_dir(&web).unwrap();
-        Self { _root: root, home, web, network: None, khien: OnceCell::new(), unprivileged: false }
+        Self {
+            _root: root,
+            home,
+            web,
+            network: None,
+            bound: None,
+            khien: OnceCell::new(),
+            unprivileged: false,
+        }
     }
 
     /// Makes the folders for a user without any privilege.
@@ -58,6 +69,14 @@ impl Site {
         Self { unprivileged: true, ..site }
     }
 
+    /// Makes the folders, with another one bound over the watched one; returns that one too.
+    pub(crate) fn bound() -> (Self, PathBuf) {
+        let site = Self::new();
+        let source = site.web.with_file_name("source");
+        fs::create_dir(&source).unwrap();
+        (Self { bound: Some(source.clone()), ..site }, source)
+    }
+
     /// Makes the folders and a network of its own.
     pub(crate) fn in_namespace() -> Self {
         Self { network: Some(Namespace::new()), ..Self::new() }
@@ -65,9 +84,10 @@ impl Site {
 
     /// Returns a command that runs where this site is and dies with the thread that starts it.
     pub(crate) fn command(&self, name: &str) -> Command {
-        let mut command = match &self.network {
-            Some(network) => network.command("setpriv"),
-            None => Command::new("setpriv"),
+        let mut command = match (&self.network, &self.bound) {
+            (Some(network), _) => network.command("setpriv"),
+            (None, Some(source)) => self.binding(source),
+            (None, None) => Command::new("setpriv"),
         };
         if self.unprivileged {
             command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -77,6 +97,14 @@ impl Site {
         // The tests read English; nothing of the developer's own set-up gets in.
         command.env("KHIEN_LANG", "en").env_remove("KHIEN_HOME").env_remove("RUST_LOG");
         command.current_dir(&self.web);
+        command
+    }
+
+    /// Binds the source over the watched folder in a mount namespace of the program's own, which vanishes with it.
+    fn binding(&self, source: &Path) -> Command {
+        let mut command = Command::new("unshare");
+        let line = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
+        command.args(["--mount", "sh", "-c", line, "sh"]).arg(source).arg(&self.web).arg("setpriv");
         command
     }
 
@@ -225,14 +253,14 @@ impl<'a> Up<'a> {
     /// Kills its hub or agent without a warning.
     pub(crate) fn kill(&self, name: &str) -> u32 {
         let pid = self.child_pid(name).unwrap_or_else(|| panic!("{name} does not run"));
-        signal(pid, "KILL");
+        send(pid, Signal::KILL);
         pid
     }
 
     /// Ends it as Ctrl-C does and returns its exit code once it and its children are gone.
     pub(crate) fn stop(mut self) -> i32 {
         let children = children(self.child.id());
-        signal(self.child.id(), "INT");
+        send(self.child.id(), Signal::INT);
         let status = self.child.wait().unwrap();
         for (pid, name) in children {
             assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{name} outlived `khien up`");
@@ -267,9 +295,8 @@ impl Drop for Up<'_> {
 }
 
 /// Sends a signal to a process.
-pub(crate) fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
-    assert!(status.success());
+pub(crate) fn send(pid: u32, signal: Signal) {
+    rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
 }
 
 /// Returns the children of a process, each with its program's name.
@@ -285,6 +312,32 @@ fn children(parent: u32) -> Vec<(u32, String)> {
         .collect();
     let named = |pid| Some((pid, fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned()));
     ids.into_iter().filter_map(named).collect()
+}
+
+/// Starts `khien up` without a terminal, does something once it is ready, and returns the first line that it then
+/// prints with this text.
+pub(crate) fn plain_line(mut up: Command, text: &str, meanwhile: impl FnOnce()) -> String {
+    let mut child = up.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let said = lines(child.stderr.take().unwrap(), |l| Some(l.to_lowercase()));
+    let printed = lines(child.stdout.take().unwrap(), |l| Some(l.to_owned()));
+    await_line(&said, "ready");
+    meanwhile();
+    let line = await_line(&printed, text);
+    send(child.id(), Signal::INT);
+    assert!(child.wait().unwrap().success());
+    line
+}
+
+/// Waits for a line that contains a text.
+fn await_line(lines: &Receiver<String>, text: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        match lines.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
+            Ok(line) if line.contains(text) => return line,
+            Ok(_) => {}
+            Err(e) => panic!("no line with `{text}` came: {e}"),
+        }
+    }
 }
 
 fn brief(alerts: &[Value]) -> Vec<String> {

@@ -19,8 +19,9 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Opens one of this size and starts `khien up` of a site in it.
     pub(crate) fn up(site: &Site, columns: u32, rows: u32, lang: &str) -> Self {
+        let who = if site.unprivileged { "setpriv --reuid=65534 --regid=65534 --clear-groups " } else { "" };
         let line = format!(
-            "'{}' --home '{}' --lang {lang} up --watch '{}'",
+            "{who}'{}' --home '{}' --lang {lang} up --watch '{}'",
             program("khien").display(),
             site.home.display(),
             site.web.display(),

@@ -2,6 +2,7 @@
 
 use crate::{
     harness::{Site, web_shell},
+    place::{cannot_run, is_root},
     terminal::Terminal,
 };
 
@@ -88,12 +89,16 @@ fn a_false_positive_is_closed_with_a_typed_reason() {
 
 #[test]
 fn reduced_coverage_is_on_the_screen_and_english_is_spoken_on_request() {
-    let site = Site::new();
-    let ui = Terminal::up(&site, 100, 30, "en");
+    if !is_root() {
+        return cannot_run("giving up privileges needs root");
+    }
+    let site = Site::unprivileged();
+    let ui = Terminal::up(&site, 140, 30, "en");
 
     ui.has("Connected to the hub");
+    ui.has("Coverage is reduced");
     ui.keys(&["3"]);
-    ui.has("Online");
+    ui.shows("the agent and why it sees less", |s| s.contains("Online") && s.contains("no privilege"));
     ui.keys(&["C-c"]);
     ui.closes();
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use crate::harness::{Site, is_at, web_shell};
+use crate::harness::{Site, is_at, plain_line, web_shell};
 
 #[test]
 fn the_first_start_asks_nothing_and_keeps_its_state_to_itself() {
@@ -48,6 +48,34 @@ fn what_was_written_while_it_was_down_is_found_at_the_next_start() {
     let mut up = site.up(&watch);
 
     up.alert("alert for what came meanwhile", |a| is_at(a, &path));
+}
+
+#[test]
+fn without_a_terminal_an_alert_is_one_plain_line() {
+    let site = Site::new();
+
+    let mut command = site.command("khien");
+    command.arg("--home").arg(&site.home).args(["up", "--watch"]).arg(&site.web);
+    let line = plain_line(command, "plain.php", || drop(site.write("plain.php", &web_shell("plain"))));
+
+    assert!(line.contains("Critical") && line.contains("A-1"), "{line}");
+    assert!(!line.contains('{'), "a person reads it: {line}");
+}
+
+/// Exactly what the README says: no argument, no question; state in the user's own place, the current folder watched.
+#[test]
+fn the_bare_command_sets_everything_up() {
+    let site = Site::new();
+    let own = site.web.with_file_name("own");
+    fs::create_dir(&own).unwrap();
+    let mut command = site.command("khien");
+    command.arg("up").env("HOME", &own).env_remove("XDG_DATA_HOME");
+
+    let line = plain_line(command, "bare.php", || drop(site.write("bare.php", &web_shell("bare"))));
+
+    assert!(line.contains("bare.php"), "{line}");
+    let home = own.join(".local/share/khien");
+    assert_eq!(fs::metadata(home).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]

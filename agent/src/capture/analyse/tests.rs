@@ -190,11 +190,12 @@ impl Rig {
     }
 
     async fn wait_for(&self, holds: impl Fn(&Coverage) -> bool) {
-        let deadline = Instant::now() + LIMIT;
-        while !holds(&self.coverage()) {
-            assert!(Instant::now() < deadline, "{:?}", self.coverage());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let done = async {
+            while !holds(&self.coverage()) {
+                self.meter.changed().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, done).await.unwrap_or_else(|_| panic!("{:?}", self.coverage()));
     }
 
     async fn stop(&mut self) {

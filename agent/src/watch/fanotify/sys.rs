@@ -1,5 +1,5 @@
 //! The system calls of fanotify and file handles, for which there is no safe library. Nothing else is in here.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the kernel interface of fanotify")]
 
 use std::{
     ffi::CString,

@@ -8,6 +8,7 @@ mod view;
 mod writer;
 
 use std::{
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -38,6 +39,8 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/0001.sql")];
 /// Brings the file to this program's version, and makes it where there is none.
 pub(crate) fn migrate(path: &Path) -> anyhow::Result<Connection> {
     anyhow::ensure!(rusqlite::version_number() >= OLDEST, "SQLite is older than 3.51.3, which can lose data");
+    // SQLite makes its side files with the mode of the store.
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     let mut conn = Connection::open(path)?;
     conn.busy_timeout(BUSY)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
