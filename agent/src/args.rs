@@ -1,21 +1,18 @@
-//! The command line.
+//! The command line. Its help texts are in [`khien_core::text::help`], both languages.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
-use khien_core::Lang;
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use khien_core::{Lang, text::help};
 
-/// The agent of Khiên on an agency server: watches files and traffic, scans, reports, and obeys signed orders.
+/// Everything that was typed.
 #[derive(Debug, Parser)]
-#[command(name = "khien-agent", version)]
+#[command(name = "khien-agent", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Language of what it says: vi or en.
-    #[arg(long, global = true, env = "KHIEN_LANG", default_value = "vi")]
+    #[arg(long, global = true, env = "KHIEN_LANG", default_value = "vi", value_name = "vi|en")]
     pub(crate) lang: Lang,
-    /// What to log on standard error, such as `info` or `khien_agent=debug`.
     #[arg(long, global = true, env = "RUST_LOG", default_value = "info")]
     pub(crate) log: String,
 }
@@ -23,9 +20,7 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Join a hub with a token from the response team.
     Enroll(Enroll),
-    /// Watch, scan, report and obey until told to stop.
     Run(Run),
     /// Scans what the agent hands to it; started by the agent itself.
     #[command(hide = true)]
@@ -35,45 +30,74 @@ pub(crate) enum Command {
 /// Options of `enroll`.
 #[derive(Debug, Args)]
 pub(crate) struct Enroll {
-    /// The folder of the agent's state.
-    #[arg(long, env = "KHIEN_AGENT_HOME", default_value_os_t = default_home())]
+    #[arg(long, env = "KHIEN_AGENT_HOME", value_name = "DIR", default_value_os_t = default_home())]
     pub(crate) home: PathBuf,
-    /// The token, one line.
     #[arg(long, env = "KHIEN_TOKEN", hide_env_values = true)]
     pub(crate) token: String,
-    /// Address of the hub as `host:port`, instead of the one in the token.
-    #[arg(long)]
+    #[arg(long, value_name = "HOST:PORT")]
     pub(crate) hub: Option<String>,
 }
 
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The folder of the agent's state.
-    #[arg(long, env = "KHIEN_AGENT_HOME", default_value_os_t = default_home())]
+    #[arg(long, env = "KHIEN_AGENT_HOME", value_name = "DIR", default_value_os_t = default_home())]
     pub(crate) home: PathBuf,
-    /// Address of the hub as `host:port`, instead of the one from enrolment.
-    #[arg(long)]
+    #[arg(long, value_name = "HOST:PORT")]
     pub(crate) hub: Option<String>,
-    /// A folder to watch with all below it; may be given again. Default: the current folder and, for root, the usual
-    /// web roots.
     #[arg(long, value_name = "DIR")]
     pub(crate) watch: Vec<PathBuf>,
-    /// A folder never to look into; may be given again. The agent's own is always one.
     #[arg(long, value_name = "DIR")]
     pub(crate) exclude: Vec<PathBuf>,
-    /// A network interface to watch; may be given again. Default: loopback and the default route's interface.
     #[arg(long, value_name = "NAME", conflicts_with = "no_network")]
     pub(crate) interface: Vec<String>,
-    /// Do not watch the network.
     #[arg(long)]
     pub(crate) no_network: bool,
-    /// The most that may wait on disk for the hub, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub(crate) spool_mib: u64,
-    /// Stop cleanly when standard input ends, as after a signal to stop.
     #[arg(long)]
     pub(crate) until_stdin_closes: bool,
+}
+
+/// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.
+pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let words: Vec<&str> = typed.iter().filter_map(|w| w.to_str()).collect();
+    let lang = help::asked_language(&words, std::env::var("KHIEN_LANG").ok().as_deref());
+    Cli::from_arg_matches(&command(lang).try_get_matches_from(typed)?)
+}
+
+/// Returns the command with every help text in one language.
+fn command(lang: Lang) -> clap::Command {
+    // In place of the parser's own two, whose texts are English.
+    let asks = |id: &'static str, short: char, action| Arg::new(id).long(id).short(short).action(action);
+    let root = Cli::command()
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(asks("help", 'h', ArgAction::Help).global(true))
+        .arg(asks("version", 'V', ArgAction::Version));
+    localized(root, "agent:", lang)
+}
+
+fn localized(mut command: clap::Command, path: &str, lang: Lang) -> clap::Command {
+    let [usage, options, commands] = help::HEADINGS.map(|heading| heading.get(lang));
+    command = command
+        .help_template(format!("{{about-with-newline}}\n{usage}: {{usage}}\n\n{{all-args}}"))
+        .subcommand_help_heading(commands);
+    if let Some(text) = help::text(path) {
+        command = command.about(text.get(lang));
+    }
+    let args: Vec<String> = command.get_arguments().map(|a| a.get_id().to_string()).collect();
+    for id in args {
+        let text = help::of_option(path, &id).map(|text| text.get(lang));
+        command = command.mut_arg(&id, |arg| arg.help(text).help_heading(options));
+    }
+    let below: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    for name in below {
+        let path = format!("{path} {name}");
+        command = command.mut_subcommand(&name, |c| localized(c, &path, lang));
+    }
+    command
 }
 
 fn default_home() -> PathBuf {
@@ -81,5 +105,53 @@ fn default_home() -> PathBuf {
     match rustix::process::geteuid().is_root() {
         true => PathBuf::from("/var/lib/khien-agent"),
         false => own.unwrap_or_else(|| PathBuf::from("khien-agent")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without_help(command: &clap::Command, path: &str, missing: &mut Vec<String>) {
+        if command.get_about().is_none() {
+            missing.push(path.to_owned());
+        }
+        for arg in command.get_arguments().filter(|a| a.get_help().is_none()) {
+            missing.push(format!("{path} --{}", arg.get_id()));
+        }
+        for below in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+            without_help(below, &format!("{path} {}", below.get_name()), missing);
+        }
+    }
+
+    fn help_of(words: &[&str], lang: Lang) -> String {
+        command(lang).try_get_matches_from(words).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_command_and_option_has_help_in_both_languages() {
+        for lang in [Lang::Vi, Lang::En] {
+            let mut missing = Vec::new();
+
+            without_help(&command(lang), "agent:", &mut missing);
+
+            assert!(missing.is_empty(), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn help_is_in_one_language_at_every_level() {
+        for words in [&["khien-agent", "--help"][..], &["khien-agent", "run", "--help"]] {
+            let (vi, en) = (help_of(words, Lang::Vi), help_of(words, Lang::En));
+
+            assert!(vi.contains("Cách dùng: khien-agent") && vi.contains("Tuỳ chọn:"), "{vi}");
+            assert!(!vi.contains("Usage") && !vi.contains("Options:") && !vi.contains("Print help"), "{vi}");
+            assert!(en.contains("Usage: khien-agent") && en.contains("Options:"), "{en}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command(Lang::Vi).debug_assert();
     }
 }

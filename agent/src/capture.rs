@@ -18,6 +18,7 @@ use khien_core::{
     Untrusted,
     asset::{Coverage, Sensor as Sense, Sight},
     protocol::Report,
+    reason::Reason,
 };
 use khien_rules::{indicator::Domains, scan::Scanned};
 use tokio::{
@@ -90,7 +91,7 @@ pub(crate) async fn start<S: StreamScanner>(
     config.interfaces.sort_unstable();
     config.interfaces.dedup();
     for interface in config.interfaces.drain(MAX_INTERFACES.min(config.interfaces.len())..) {
-        let reason = format!("more than {MAX_INTERFACES} interfaces were chosen");
+        let reason = Reason::TooManyInterfaces { limit: MAX_INTERFACES as u64 };
         links.meter.cover(coverage(&interface, Sight::Blind, Some(reason)));
     }
     let (inlet, outlet) = queue::queue();
@@ -113,7 +114,7 @@ pub(crate) async fn start<S: StreamScanner>(
 }
 
 /// Returns a statement about an interface.
-fn coverage(interface: &str, sight: Sight, reason: Option<String>) -> Coverage {
+fn coverage(interface: &str, sight: Sight, reason: Option<Reason>) -> Coverage {
     Coverage {
         sensor: Sense::Network,
         scope: Untrusted::from(interface),

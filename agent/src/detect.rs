@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn not_scanned(path: &str, outcome: ScanOutcome) -> Report {
-        Report::NotScanned { path: path.into(), outcome, at: Timestamp::UNIX_EPOCH }
+        Report::NotScanned { path: path.into(), outcome, at: Timestamp::UNIX_EPOCH, unseen: Vec::new() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use khien_core::{
     AgentId, Lang, Sha256, Untrusted,
     asset::HostFacts,
     protocol::{self, Token},
-    text::agent as words,
+    text::{Message, agent as words},
 };
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 
@@ -31,8 +31,8 @@ pub(crate) async fn enroll(options: &args::Enroll, lang: Lang) -> anyhow::Result
     let Some(_claim) = home.claim()? else {
         anyhow::bail!(words::LOCKED.with(lang, &[&home.path().display()]));
     };
-    let token =
-        read_token(&options.token).map_err(|why| anyhow::anyhow!(words::BAD_TOKEN.with(lang, &[&why])))?;
+    let token = read_token(&options.token)
+        .map_err(|why| anyhow::anyhow!(words::BAD_TOKEN.with(lang, &[&why.get(lang)])))?;
     let already = match home.enrolment()? {
         Some(old) if old.ca == token.ca => true,
         Some(_) => anyhow::bail!(words::OTHER_HUB.with(lang, &[&home.path().display()])),
@@ -91,21 +91,21 @@ async fn certify(
 
 fn explained(trouble: &Trouble, address: &str, lang: Lang) -> String {
     match trouble {
-        Trouble::Refused { status: 400..=499, error } => words::TOKEN_REFUSED.with(lang, &[error]),
-        Trouble::Refused { error, .. } => words::HUB_FAILED.with(lang, &[error]),
+        Trouble::Refused { status: 400..=499, said } => words::TOKEN_REFUSED.with(lang, &[&said.get(lang)]),
+        Trouble::Refused { said, .. } => words::HUB_FAILED.with(lang, &[&said.get(lang)]),
         other => words::UNREACHABLE.with(lang, &[&address, other]),
     }
 }
 
-fn read_token(line: &str) -> Result<Token, String> {
+fn read_token(line: &str) -> Result<Token, Message> {
     let line = line.trim();
     if line.len() > MAX_TOKEN {
-        return Err("too long".to_owned());
+        return Err(words::TOKEN_TOO_LONG);
     }
-    let text = BASE64.decode(line.as_bytes()).map_err(|e| e.to_string())?;
-    let token: Token = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
+    let text = BASE64.decode(line.as_bytes()).map_err(|_| words::TOKEN_NOT_WHOLE)?;
+    let token: Token = serde_json::from_slice(&text).map_err(|_| words::TOKEN_NOT_WHOLE)?;
     match token.operators.is_empty() || token.operators.len() > MAX_OPERATORS {
-        true => Err("no operator, or too many".to_owned()),
+        true => Err(words::TOKEN_OPERATORS),
         false => Ok(token),
     }
 }

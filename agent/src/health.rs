@@ -10,7 +10,7 @@ use std::{
 
 use khien_core::{
     Untrusted,
-    asset::{Coverage, Health, Sensor},
+    asset::{Coverage, Health, Sensor, WalkProgress},
     event::ScanOutcome,
 };
 use tokio::sync::Notify;
@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 pub(crate) struct Meter {
     coverage: Mutex<BTreeMap<(Sensor, Untrusted), Coverage>>,
     scans: Mutex<BTreeMap<ScanOutcome, u64>>,
+    walk: Mutex<Option<WalkProgress>>,
     /// Wakes the heartbeat when something changed that the team should see at once.
     changed: Notify,
     packets: AtomicU64,
@@ -37,6 +38,19 @@ impl Meter {
             all.insert(key, coverage);
             self.changed.notify_one();
         }
+    }
+
+    /// Takes back what was stated of a scope: it is not there any more.
+    pub(crate) fn uncover(&self, sensor: Sensor, scope: &Untrusted) {
+        let mut all = self.coverage.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.remove(&(sensor, scope.clone())).is_some() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// States how far the walk over all files is.
+    pub(crate) fn walks(&self, progress: WalkProgress) {
+        *self.walk.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 
     /// Waits until coverage or pack changed since the last wait.
@@ -82,6 +96,7 @@ impl Meter {
             packets_dropped: self.packets_dropped.load(Ordering::Relaxed),
             pack: self.pack.load(Ordering::Relaxed),
             memory,
+            walk: self.walk.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

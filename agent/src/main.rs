@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
@@ -25,7 +24,11 @@ mod uplink;
 mod watch;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match args::parse() {
+        Ok(cli) => cli,
+        // Help, version, or what is wrong with the command line.
+        Err(error) => error.exit(),
+    };
     if let Command::Worker = cli.command {
         // Before any runtime, log or key: the worker sandboxes itself as one thread that holds nothing.
         return scan::worker::main();

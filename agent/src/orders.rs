@@ -14,17 +14,20 @@ use khien_core::{
     mandate::{self, Mandate, Refusal},
     order::{Allowed, Order, Outcome, Receipt, Verb},
     protocol::Report,
+    reason::Reason,
     signature::OperatorKey,
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    respond::{Failure, Leave, Responder},
+    respond::{Leave, Responder},
     spool::{Known, Spool, SpoolError},
     uplink::{Asked, Line, name},
 };
 
 mod evidence;
+#[cfg(test)]
+mod killed;
 mod refused;
 #[cfg(test)]
 mod tests;
@@ -69,15 +72,24 @@ impl Desk {
     /// # Errors
     /// When the spool is gone: without it nothing may be done, since it could be done twice.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Asked>) -> Result<(), SpoolError> {
-        for order in self.spool.unanswered().await? {
+        let taken_up = self.take_up().await;
+        waits_for_the_spool(taken_up)?;
+        while let Some(asked) = inbox.recv().await {
+            let handled = self.handle(asked, Timestamp::now()).await;
+            waits_for_the_spool(handled)?;
+        }
+        Ok(())
+    }
+
+    /// Finishes what the agent died over, and then clears away what it left half done.
+    async fn take_up(&mut self) -> Result<(), SpoolError> {
+        for order in self.spool.unanswered(Timestamp::now()).await? {
             self.resume(order).await?;
         }
-        while let Some(asked) = inbox.recv().await {
-            match self.handle(asked, Timestamp::now()).await {
-                Err(SpoolError::Closed) => return Err(SpoolError::Closed),
-                Err(error) => tracing::error!(%error, "an order waits until the spool can be written"),
-                Ok(()) => (),
-            }
+        let responder = self.responder.clone();
+        let swept = tokio::task::spawn_blocking(move || responder.sweep()).await;
+        if let Ok(Err(error)) = swept {
+            tracing::warn!(%error, "what earlier orders left cannot be cleared away");
         }
         Ok(())
     }
@@ -128,23 +140,30 @@ impl Desk {
 
     async fn answer(&mut self, id: OrderId, allowed: Allowed, leave: Leave) -> Result<(), SpoolError> {
         let verb = allowed.verb.name();
+        let preserves = matches!(allowed.verb, Verb::PreserveFile(_));
         let outcome = match self.carry_out(id, allowed.verb, leave).await {
             Ok(outcome) => outcome,
-            Err(Failure(reason)) => Outcome::Failed { reason },
+            Err(reason) => Outcome::Failed { reason },
         };
         tracing::info!(order = %id, verb, ?outcome, "an order is answered");
         let now = Timestamp::now();
-        self.spool.end_order(Receipt { order: id, at: now, outcome }, now).await
+        self.spool.end_order(Receipt { order: id, at: now, outcome }, now).await?;
+        if preserves {
+            // Only now: before, the order might have to be answered again, and the file itself be gone.
+            let responder = self.responder.clone();
+            let _ = tokio::task::spawn_blocking(move || responder.let_go(id)).await;
+        }
+        Ok(())
     }
 
-    async fn carry_out(&mut self, id: OrderId, verb: Verb, leave: Leave) -> Result<Outcome, Failure> {
+    async fn carry_out(&mut self, id: OrderId, verb: Verb, leave: Leave) -> Result<Outcome, Reason> {
         if let Verb::PreserveFile(file) = verb {
             let preserved = evidence::preserve(&self.responder, &mut self.line, id, file, leave).await?;
             return Ok(Outcome::Done { evidence: Some(preserved) });
         }
         let responder = self.responder.clone();
         let done = tokio::task::spawn_blocking(move || responder.carry_out(&verb, leave)).await;
-        done.map_err(|_| Failure("the agent failed over it".to_owned()))??;
+        done.map_err(|_| Reason::AgentFailed)??;
         Ok(Outcome::Done { evidence: None })
     }
 
@@ -152,11 +171,24 @@ impl Desk {
     async fn refuse(&mut self, order: &Order, refusal: &Refusal, now: Timestamp) -> Result<(), SpoolError> {
         let Some(unsaid) = self.told.may_tell(name(order), std::time::Instant::now()) else { return Ok(()) };
         tracing::error!(%refusal, "an order is refused");
-        let mut reason = refusal.to_string();
-        if unsaid > 0 {
-            reason = format!("{reason}; {unsaid} other refusals before it were not reported");
-        }
+        let reason = match (Reason::from(refusal), unsaid) {
+            (reason, 0) => reason,
+            (reason, others) => Reason::OthersUnreported { others, because: Box::new(reason) },
+        };
         self.spool.append(vec![Report::Refused { order: claimed(order), reason, at: now }], now).await
+    }
+}
+
+/// Ends the desk only if the spool is gone. Else the order stays begun or open, and is done when the hub repeats it or
+/// the agent starts again.
+fn waits_for_the_spool(done: Result<(), SpoolError>) -> Result<(), SpoolError> {
+    match done {
+        Err(SpoolError::Closed) => Err(SpoolError::Closed),
+        Err(error) => {
+            tracing::error!(%error, "an order waits until the spool can be written");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -9,25 +9,15 @@ use khien_core::{
     Sha256, Timestamp,
     bundle::{self, MAX_PACK, Pack},
     protocol::Report,
+    reason::{Reason, quoted},
     signature::{OperatorKey, Signed},
 };
 use khien_rules::indicator::Domains;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{config::Home, health::Meter, scan::Pool, spool::Spool};
 
 const FILE: &str = "pack.json";
-
-/// Why a pack is not installed.
-#[derive(Debug, thiserror::Error)]
-enum Refused {
-    #[error(transparent)]
-    Signature(#[from] khien_core::signature::SignatureError),
-    #[error("pack {offered} is not newer than pack {loaded}, which is loaded")]
-    NotNewer { offered: u64, loaded: u64 },
-    #[error("pack {version} cannot be compiled: {reason}")]
-    Compile { version: u64, reason: String },
-}
 
 /// The loaded pack and the way to a newer one.
 #[derive(Debug)]
@@ -42,6 +32,7 @@ pub(crate) struct Packs {
     loaded: watch::Sender<bool>,
     /// One installation at a time; holds which pack came last and whether it was good: it may come twice.
     last: Mutex<Option<(Sha256, bool)>>,
+    fetching: Arc<Mutex<()>>,
 }
 
 impl Packs {
@@ -59,6 +50,7 @@ impl Packs {
             rules: Vec::new(),
             sources: Vec::new(),
             domains: Vec::new(),
+            sets: Vec::new(),
         };
         Self {
             home,
@@ -70,6 +62,7 @@ impl Packs {
             domains: watch::channel(Arc::new(Domains::new(&none))).0,
             loaded: watch::channel(false).0,
             last: Mutex::default(),
+            fetching: Arc::default(),
         }
     }
 
@@ -92,6 +85,11 @@ impl Packs {
     /// Tells whether a version that the hub offers is worth fetching.
     pub(crate) fn wants(&self, offered: u64) -> bool {
         offered > self.version.load(Ordering::Relaxed)
+    }
+
+    /// Takes the turn to fetch a pack, unless somebody has it: one is in memory at a time.
+    pub(crate) fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        Arc::clone(&self.fetching).try_lock_owned().ok()
     }
 
     /// Loads the last good pack from the disk, where its signature is checked again.
@@ -124,22 +122,22 @@ impl Packs {
                     tracing::error!(%error, "the pack is loaded but could not be stored");
                 }
             }
-            Err(refused) if *last != Some((digest, false)) => self.report(refused).await,
+            Err(reason) if *last != Some((digest, false)) => self.report(reason.clone()).await,
             Err(_) => (),
         }
         *last = Some((digest, loaded.is_ok()));
     }
 
-    async fn load(&self, bytes: &[u8]) -> Result<u64, Refused> {
+    async fn load(&self, bytes: &[u8]) -> Result<u64, Reason> {
         let signed: Signed = serde_json::from_slice(bytes)
-            .map_err(|e| khien_core::signature::SignatureError::Unreadable(e.to_string()))?;
-        let pack = Arc::new(bundle::open(&signed, &self.operators)?);
+            .map_err(|e| Reason::SignedUnreadable { error: quoted(&e.to_string()) })?;
+        let pack = Arc::new(bundle::open(&signed, &self.operators).map_err(|e| Reason::from(&e))?);
         let (version, loaded) = (pack.version, self.version.load(Ordering::Relaxed));
         if version <= loaded {
-            return Err(Refused::NotNewer { offered: version, loaded });
+            return Err(Reason::PackNotNewer { offered: version, loaded });
         }
         let compiled = self.pool.load(Arc::clone(&pack)).await;
-        compiled.map_err(|reason| Refused::Compile { version, reason })?;
+        compiled.map_err(|why| Reason::PackNotLoaded { version, because: Box::new(why) })?;
         self.domains.send_replace(Arc::new(Domains::new(&pack)));
         self.version.store(version, Ordering::Relaxed);
         self.meter.loaded(version);
@@ -147,10 +145,9 @@ impl Packs {
         Ok(version)
     }
 
-    async fn report(&self, refused: &Refused) {
-        tracing::error!(%refused, "a pack is refused, the last good one stays");
+    async fn report(&self, reason: Reason) {
+        tracing::error!(%reason, "a pack is refused, the last good one stays");
         let now = Timestamp::now();
-        let reason: String = refused.to_string().chars().take(1_000).collect();
         if let Err(error) = self.spool.append(vec![Report::PackRefused { reason, at: now }], now).await {
             tracing::error!(%error, "the refusal could not be reported");
         }

@@ -2,59 +2,36 @@
 //! first at what is done already, and a file is never in two places or in none.
 //!
 //! A path is walked from `/` without following a single link, and what was hashed is what is acted on: the same open
-//! file, whose identity is looked at again right before its name is taken away.
+//! file, whose identity is looked at again before its name is taken away, and once more when it is.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use khien_core::{
     Sha256,
     order::{FileTarget, Verb},
+    reason::{OsError, Reason},
 };
 use rustix::io::Errno;
 
+mod aside;
 mod copy;
 pub(crate) mod evidence;
 mod place;
 mod quarantine;
+#[cfg(test)]
+mod race;
 mod restore;
 #[cfg(test)]
 mod tests;
 mod traits;
 mod verify;
 
-/// Why an order was not carried out; the host is as it was. Stable English words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Failure(pub(crate) String);
+#[cfg(test)]
+pub(crate) use tests::access_list;
 
-impl Failure {
-    fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
-    }
-
-    fn errno(what: &str, errno: Errno) -> Self {
-        Self(format!("{what}: {}", words(errno)))
-    }
-
-    fn io(what: &str, error: &io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(code) => Self::errno(what, Errno::from_raw_os_error(code)),
-            None => Self(format!("{what}: {error}")),
-        }
-    }
-}
-
-/// Names the errors that a responder is likely to meet; the rest in the words of the system.
-fn words(errno: Errno) -> String {
-    match errno {
-        Errno::PERM => "not permitted, the file may be immutable".to_owned(),
-        Errno::ACCESS => "permission denied".to_owned(),
-        Errno::ROFS => "the file system is read-only".to_owned(),
-        Errno::NOSPC | Errno::DQUOT => "no space left".to_owned(),
-        Errno::LOOP => "a symbolic link is in the way".to_owned(),
-        Errno::NOSYS => "the kernel is too old, openat2 needs Linux 5.6".to_owned(),
-        other => io::Error::from(other).to_string(),
-    }
+/// Takes what the system said as the argument of a reason.
+fn os(errno: Errno) -> OsError {
+    std::io::Error::from(errno).into()
 }
 
 /// Where responses keep what they took.
@@ -79,7 +56,7 @@ pub(crate) enum Leave {
 
 impl Responder {
     /// Carries out a verb that needs nothing of the hub. Blocks on the disk.
-    pub(crate) fn carry_out(&self, verb: &Verb, leave: Leave) -> Result<(), Failure> {
+    pub(crate) fn carry_out(&self, verb: &Verb, leave: Leave) -> Result<(), Reason> {
         let file = verb.file();
         self.keeps_out(file)?;
         match verb {
@@ -87,15 +64,21 @@ impl Responder {
             Verb::RestoreFile(_) => self.restore_file(file, leave),
             Verb::VerifyAbsent(_) => verify::absent(file),
             Verb::VerifyPresent(_) => verify::present(file),
-            Verb::PreserveFile(_) => Err(Failure::new("a file is preserved with the hub's help")),
+            Verb::PreserveFile(_) => Err(Reason::NeedsHub),
         }
     }
 
+    /// Removes what orders that were cut off left half done. For a start, when every order that was begun is answered.
+    pub(crate) fn sweep(&self) -> std::io::Result<()> {
+        evidence::sweep(&self.evidence)?;
+        quarantine::sweep(&self.quarantine)
+    }
+
     /// Refuses what lies in the agent's own folder.
-    fn keeps_out(&self, file: &FileTarget) -> Result<(), Failure> {
+    fn keeps_out(&self, file: &FileTarget) -> Result<(), Reason> {
         use std::os::unix::ffi::OsStrExt;
         match std::path::Path::new(std::ffi::OsStr::from_bytes(file.path.raw())).starts_with(&self.home) {
-            true => Err(Failure::new("the path lies in the agent's own folder")),
+            true => Err(Reason::OwnFolder),
             false => Ok(()),
         }
     }
@@ -108,5 +91,3 @@ fn room(file: &FileTarget) -> String {
     name.extend_from_slice(&file.sha256.0);
     Sha256::of(&name).to_string()
 }
-
-const EXPIRED: &str = "the mandate expired before the order was carried out";

@@ -6,8 +6,10 @@
 //! ```
 //! A file that could not be scanned to its end has an outcome of its own. It is never clean.
 
+pub(crate) mod clean;
 mod desk;
 pub(crate) mod files;
+mod listed;
 
 mod open;
 mod probe;
@@ -29,12 +31,17 @@ use std::{
 };
 
 use khien_core::{
-    Sha256, Untrusted,
+    Sha256, Timestamp, Untrusted,
     asset::{Coverage, Sensor, Sight},
     bundle::Pack,
-    event::{EXCERPT_MATCH, EXCERPT_SIDE, MAX_EXCERPTS, ScanOutcome},
+    event::{EXCERPT_MATCH, EXCERPT_SIDE, MAX_EXCERPTS, ScanOutcome, Unseen},
+    reason::{Lack, Reason, quoted},
 };
-use khien_rules::scan::{MAX_HITS, Scanned};
+use khien_rules::{
+    indicator::{digest::Digests, files::FileSets},
+    scan::{MAX_HITS, Scanned},
+    unpack::MAX_TROUBLES,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
@@ -69,6 +76,8 @@ impl Default for Limits {
 pub(crate) struct FileScan {
     /// The outcome and what was found.
     pub(crate) scanned: Scanned,
+    /// What inside it was not looked into.
+    pub(crate) unseen: Vec<Unseen>,
     /// Of the bytes that were scanned; none if they were not all read.
     pub(crate) sha256: Option<Sha256>,
     /// The version of the pack that scanned.
@@ -87,6 +96,7 @@ pub(crate) struct Pool {
 /// The workers of one pack.
 struct Generation {
     pack: Arc<Pack>,
+    sets: FileSets,
     jobs: mpsc::Sender<Job>,
     pids: Arc<Pids>,
 }
@@ -103,7 +113,7 @@ impl Pool {
 
     /// Makes a pool of another program's workers, with other limits.
     pub(crate) fn with_program(program: PathBuf, limits: Limits, meter: Arc<Meter>) -> Self {
-        meter.cover(coverage("none", Sight::Blind, Some("no rule pack is loaded".to_owned())));
+        meter.cover(coverage("none", Sight::Blind, Some(Reason::NoPack)));
         Self {
             program,
             limits,
@@ -117,10 +127,12 @@ impl Pool {
     ///
     /// # Errors
     /// Says why the pack or the workers are not to be had. The last good pack stays.
-    pub(crate) async fn load(&self, pack: Arc<Pack>) -> Result<(), String> {
+    pub(crate) async fn load(&self, pack: Arc<Pack>) -> Result<(), Reason> {
         let _one_at_a_time = self.loading.lock().await;
-        let text = serde_json::to_vec(&*pack).map_err(|e| e.to_string())?;
-        let text = Arc::new(memory_file(&text).map_err(|e| format!("pack has no room in memory: {e}"))?);
+        let text = serde_json::to_vec(&listed::without_entries(&pack))
+            .map_err(|e| Reason::PackUnreadable { error: quoted(&e.to_string()) })?;
+        let text = memory_file(&text).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
+        let text = Arc::new(text);
         let (jobs, queue) = mpsc::channel(MAX_WAITING);
         let queue = Arc::new(tokio::sync::Mutex::new(queue));
         let pids = Arc::new(Pids::default());
@@ -136,16 +148,20 @@ impl Pool {
                 pids: Arc::clone(&pids),
                 meter: Arc::clone(&self.meter),
             };
-            slot.start(said).map_err(|e| format!("no thread for a scan worker: {e}"))?;
+            slot.start(said).map_err(|e| Reason::NoThread { error: e.into() })?;
             ready.push(heard);
         }
         let mut missing = Vec::new();
         for heard in ready {
-            missing = heard.await.map_err(|_| "the scan worker's thread ended".to_owned())??;
+            missing = heard.await.map_err(|_| Reason::AgentFailed)??;
         }
         self.meter.cover(sandbox_coverage(&missing));
         self.meter.loaded(pack.version);
-        self.current.send_replace(Some(Arc::new(Generation { pack, jobs, pids })));
+        let sets = FileSets::new(&pack);
+        for (rule, error) in sets.broken() {
+            tracing::error!(%rule, %error, "a list of the pack cannot be read");
+        }
+        self.current.send_replace(Some(Arc::new(Generation { pack, sets, jobs, pids })));
         Ok(())
     }
 
@@ -162,14 +178,17 @@ impl Pool {
         scanned
     }
 
-    /// Scans an opened regular file. Before a pack is loaded it waits for one.
-    pub(crate) async fn scan_file(&self, file: File) -> FileScan {
+    /// Scans an opened regular file and asks the lists about it. Before a pack is loaded it waits for one.
+    pub(crate) async fn scan_file(&self, file: File, path: &Untrusted) -> FileScan {
         let Some(generation) = self.generation().await else {
-            return FileScan { scanned: without_hits(ScanOutcome::Crashed), sha256: None, pack: 0 };
+            let scanned = without_hits(ScanOutcome::Crashed);
+            return FileScan { scanned, unseen: Vec::new(), sha256: None, pack: 0 };
         };
         let reply = self.scan(&generation, What::File, file).await;
+        let reply = listed::asked(reply, path, &generation.sets, Timestamp::now());
         self.meter.scanned(reply.scanned.outcome);
-        FileScan { scanned: reply.scanned, sha256: reply.sha256, pack: generation.pack.version }
+        let ScanReply { scanned, unseen, sha256, .. } = reply;
+        FileScan { scanned, unseen, sha256, pack: generation.pack.version }
     }
 
     /// Returns the process ids of the workers.
@@ -229,6 +248,7 @@ impl Pids {
 
 /// Holds a worker, which a hostile file may have taken over, to what an honest one says.
 fn believable(mut reply: ScanReply, pack: &Pack) -> ScanReply {
+    reply.unseen.truncate(MAX_TROUBLES);
     let hits = &mut reply.scanned.hits;
     hits.retain(|hit| pack.rule(&hit.rule).is_some());
     hits.truncate(MAX_HITS);
@@ -241,6 +261,9 @@ fn believable(mut reply: ScanReply, pack: &Pack) -> ScanReply {
         }
     }
     let found = !hits.is_empty();
+    if !reply.unseen.is_empty() && reply.scanned.outcome == ScanOutcome::Clean {
+        return without_answer(ScanOutcome::Crashed);
+    }
     if found != (reply.scanned.outcome == ScanOutcome::Matched) {
         return without_answer(ScanOutcome::Crashed);
     }
@@ -248,7 +271,13 @@ fn believable(mut reply: ScanReply, pack: &Pack) -> ScanReply {
 }
 
 fn without_answer(outcome: ScanOutcome) -> ScanReply {
-    ScanReply { scanned: without_hits(outcome), sha256: None, size: 0 }
+    ScanReply {
+        scanned: without_hits(outcome),
+        unseen: Vec::new(),
+        sha256: None,
+        digests: Digests::default(),
+        size: 0,
+    }
 }
 
 fn without_hits(outcome: ScanOutcome) -> Scanned {
@@ -262,14 +291,14 @@ fn memory_file(bytes: &[u8]) -> std::io::Result<File> {
     Ok(file)
 }
 
-fn sandbox_coverage(missing: &[String]) -> Coverage {
+fn sandbox_coverage(missing: &[Lack]) -> Coverage {
     match missing {
         [] => coverage("sandbox", Sight::Full, None),
-        some => coverage("sandbox", Sight::Reduced, Some(format!("not in force here: {}", some.join("; ")))),
+        some => coverage("sandbox", Sight::Reduced, Some(Reason::SandboxLacks { parts: some.to_vec() })),
     }
 }
 
-fn coverage(backend: &str, sight: Sight, reason: Option<String>) -> Coverage {
+fn coverage(backend: &str, sight: Sight, reason: Option<Reason>) -> Coverage {
     Coverage {
         sensor: Sensor::Scan,
         scope: Untrusted::from("worker"),
@@ -280,4 +309,4 @@ fn coverage(backend: &str, sight: Sight, reason: Option<String>) -> Coverage {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -184,9 +184,9 @@ impl Spool {
         self.call(move |store| store.end_order(&receipt, now)).await
     }
 
-    /// Returns the orders over which the agent died.
-    pub(crate) async fn unanswered(&self) -> Result<Vec<Order>, SpoolError> {
-        self.call(|store| store.unanswered()).await
+    /// Returns the orders over which the agent died, and tells of those that cannot be read any more.
+    pub(crate) async fn unanswered(&self, now: Timestamp) -> Result<Vec<Order>, SpoolError> {
+        self.call(move |store| store.unanswered(now)).await
     }
 
     /// Waits until the hub has all of the urgent lane.

@@ -12,12 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use khien_core::{
-    Lang, Timestamp,
-    asset::{Sensor, Sight},
-    protocol::Report,
-    text::agent as words,
-};
+use khien_core::{Lang, Timestamp, asset::Sight, protocol::Report, reason::Reason, text::agent as words};
 use rcgen::KeyPair;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -34,7 +29,7 @@ use crate::{
     orders::{self, Desk},
     pack::Packs,
     respond::Responder,
-    scan::{self, Pool},
+    scan::{self, Pool, clean::Clean, files::Incoming},
     spool::{Spool, fresh_nonce},
     uplink::{self, Line, Peer, Uplink},
     watch as files,
@@ -46,6 +41,8 @@ const FIRST_PACK: Duration = Duration::from_secs(3);
 const SENSORS_STOP: Duration = Duration::from_secs(2);
 /// How long the last words may take to the hub.
 const FLUSH: Duration = Duration::from_secs(2);
+/// From one walk over all watched files to the next.
+const WALK_EVERY: Duration = Duration::from_secs(3_600);
 /// How many file events may wait for the scanner.
 const FILE_EVENTS: usize = 8_192;
 
@@ -186,17 +183,30 @@ impl Agent {
         pool: &Arc<Pool>,
         sensing: &Sensing,
     ) -> anyhow::Result<()> {
-        let (events, scanned) = mpsc::channel(FILE_EVENTS);
+        let (events, changed) = mpsc::channel(FILE_EVENTS);
+        // A walk hands over one file and waits for it.
+        let (calm, waiting) = mpsc::channel(1);
         let Sensing { reports, meter, shutdown } = sensing;
-        let scanning = (reports.clone(), Arc::clone(meter), shutdown.clone());
+        let clean = Arc::<Clean>::default();
+        let incoming = Incoming { events: changed, calm: waiting };
+        let scanning = (reports.clone(), (Arc::clone(meter), Arc::clone(&clean)), shutdown.clone());
         let pool = Arc::clone(pool);
         // First who takes the events, then who makes them: on a busy tree they come while the watch is still set up.
         self.sensors.spawn(async move {
-            let (reports, meter, shutdown) = scanning;
-            scan::files::run(scanned, pool, reports, meter, shutdown).await;
+            let (reports, memory, shutdown) = scanning;
+            scan::files::run(incoming, pool, reports, memory, shutdown).await;
             ("scan", Ok(()))
         });
-        let thread = files::start(config, events, reports.clone(), Arc::clone(meter), shutdown.clone())?;
+        let links = files::Links {
+            events,
+            calm,
+            reports: reports.clone(),
+            meter: Arc::clone(meter),
+            clean,
+            pack: self.packs.version(),
+            shutdown: shutdown.clone(),
+        };
+        let thread = files::start(config, links)?;
         self.sensors.spawn(async move {
             let ended = tokio::task::spawn_blocking(move || thread.join()).await;
             ("watch", ended.map_err(Into::into).and_then(|joined| joined.map_err(|_| anyhow!("it panicked"))))
@@ -228,14 +238,8 @@ impl Agent {
     async fn ready(&self, lang: Lang) {
         // Without a pack in time it is ready all the same: it watches, and scans when a pack comes.
         let _ = tokio::time::timeout(FIRST_PACK, self.packs.ready()).await;
-        for c in self.meter.health(0).coverage.iter().filter(|c| c.sight != Sight::Full) {
-            let sensor = match c.sensor {
-                Sensor::File => "file",
-                Sensor::Network => "network",
-                Sensor::Scan => "scan",
-            };
-            let reason = c.reason.as_deref().unwrap_or("?");
-            eprintln!("khien-agent: {}", words::REDUCED.with(lang, &[&sensor, &c.scope, &reason]));
+        for coverage in self.meter.health(0).coverage.iter().filter(|c| c.sight != Sight::Full) {
+            eprintln!("khien-agent: {}", words::reduced(coverage, lang));
         }
         // Whoever started it may have closed its end; the agent runs all the same.
         let _ = writeln!(std::io::stdout(), "{}", serde_json::json!({ "ready": true }));
@@ -279,7 +283,7 @@ fn watched(options: &args::Run, home: &Home, since: Option<Timestamp>) -> anyhow
     };
     let mut exclude = config::settled(&options.exclude)?;
     exclude.push(home.path().to_owned());
-    Ok(files::WatchConfig { dirs, exclude, since, backend: files::Backend::default() })
+    Ok(files::WatchConfig { dirs, exclude, since, backend: files::Backend::default(), every: WALK_EVERY })
 }
 
 async fn open_spool(
@@ -293,7 +297,7 @@ async fn open_spool(
     if opened.set_aside {
         let report = Report::Blind {
             scope: "spool".into(),
-            cause: "spool was damaged and set aside, what waited in it did not reach the hub".to_owned(),
+            cause: Reason::SpoolSetAside,
             from: now,
             until: now,
             lost: None,

@@ -31,6 +31,7 @@ mod backoff;
 mod http;
 
 use backoff::Backoff;
+use http::patiently;
 pub(crate) use http::{Hub, Trouble};
 
 /// The most text of records in one batch; with every quote escaped it stays below the hub's limit.
@@ -158,7 +159,7 @@ impl Uplink {
                 tokio::time::sleep(LONGEST_PAUSE).await;
                 continue;
             };
-            match hub.batch(&batch).await? {
+            match patiently(|| hub.batch(&batch)).await? {
                 Some(ack) if ack.mark.epoch == batch.epoch => {
                     most = MAX_RECORDS;
                     self.take(ack.mark, &batch.records).await?;
@@ -194,7 +195,9 @@ impl Uplink {
                 _ = clock.tick() => {}
                 () = self.meter.changed() => {}
             }
-            let reply = hub.heartbeat(&Heartbeat { health: self.meter.health(health::memory()) }).await?;
+            let beat =
+                || async { hub.heartbeat(&Heartbeat { health: self.meter.health(health::memory()) }).await };
+            let reply = patiently(beat).await?;
             self.offer(hub, reply.pack, &mut fetched);
         }
     }
@@ -206,10 +209,13 @@ impl Uplink {
         if !self.packs.wants(version) || lately {
             return;
         }
+        // A hub that offers a new version with every heartbeat must not fill the memory with packs.
+        let Some(turn) = self.packs.turn() else { return };
         *fetched = Some((version, Instant::now()));
         let (hub, packs) = (Arc::clone(hub), Arc::clone(&self.packs));
         tokio::spawn(async move {
-            match hub.pack().await {
+            let _turn = turn;
+            match patiently(|| hub.pack()).await {
                 Ok(signed) => packs.take(&signed).await,
                 Err(trouble) => tracing::warn!(%trouble, version, "the pack could not be fetched"),
             }
@@ -222,7 +228,7 @@ impl Uplink {
         loop {
             let poll = self.spool.begin_poll().await?;
             let asked = Instant::now();
-            let orders = hub.orders().await?.orders;
+            let orders = patiently(|| hub.orders()).await?.orders;
             let names: Vec<Sha256> = orders.iter().take(MAX_ORDERS).map(name).collect();
             for order in orders.into_iter().take(MAX_ORDERS) {
                 let handed = self.orders.send(Asked { order, poll }).await;

@@ -3,40 +3,51 @@
 //! ```text
 //! fanotify (all file systems of the folders) ─┐
 //! notify   (where fanotify does not work) ────┼─► sink: watched? ─► events ─► scan::files
-//! walker   (moved trees, after blindness) ────┘
+//! walker   (moved trees, after blindness) ────┘        written to and open: a little later
+//! survey   (everything, without haste) ─► clean as it was? ─► calm ─► scan::files, when nothing else waits
 //! ```
 //! What is not seen is said: a coverage for each folder, and a report for each time in which events were lost.
 
 mod fanotify;
 mod folder;
+mod gaps;
 mod inotify;
+mod links;
 mod mounts;
+mod pace;
 mod process;
 mod sink;
+mod survey;
 pub(crate) mod users;
 mod walk;
 mod walker;
+mod writing;
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use khien_core::{Timestamp, event::FileEvent, protocol::Report};
+use khien_core::{Timestamp, event::FileEvent, protocol::Report, reason::Reason};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
 use self::{
     fanotify::Fanotify,
     folder::Folders,
+    gaps::Gaps,
     inotify::Inotify,
     sink::Sink,
+    survey::{Survey, Surveying},
     walker::{Walker, Walking, stopped},
 };
-use crate::health::Meter;
+use crate::{
+    health::Meter,
+    scan::{clean::Clean, files::Calm},
+};
 
 /// How often a thread looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(250);
@@ -54,6 +65,24 @@ pub(crate) struct WatchConfig {
     pub(crate) since: Option<Timestamp>,
     /// Which back end.
     pub(crate) backend: Backend,
+    /// From one walk over everything to the next.
+    pub(crate) every: Duration,
+}
+
+/// What the watch is tied to.
+#[derive(Debug)]
+pub(crate) struct Links {
+    /// Takes what changed.
+    pub(crate) events: mpsc::Sender<FileEvent>,
+    /// Takes what is to be scanned when nothing else waits.
+    pub(crate) calm: mpsc::Sender<Calm>,
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) meter: Arc<Meter>,
+    /// The files that need no second look.
+    pub(crate) clean: Arc<Clean>,
+    /// The version of the loaded pack; 0 is none.
+    pub(crate) pack: Arc<AtomicU64>,
+    pub(crate) shutdown: watch::Receiver<bool>,
 }
 
 /// Which back end to use.
@@ -72,23 +101,12 @@ pub(crate) enum Backend {
 ///
 /// # Errors
 /// When not even the threads can be started.
-pub(crate) fn start(
-    config: WatchConfig,
-    events: mpsc::Sender<FileEvent>,
-    reports: mpsc::Sender<Report>,
-    meter: Arc<Meter>,
-    shutdown: watch::Receiver<bool>,
-) -> anyhow::Result<JoinHandle<()>> {
+pub(crate) fn start(config: WatchConfig, links: Links) -> anyhow::Result<JoinHandle<()>> {
+    let Links { events, calm, reports, meter, clean, pack, shutdown } = links;
     let excluded = config.exclude.iter().map(|p| p.canonicalize().unwrap_or_else(|_| p.clone())).collect();
     let sink = Arc::new(Sink::new(events, excluded));
-    let walker = Arc::new(Walker::default());
-    let (fanotify, lacking) = match config.backend {
-        Backend::Notify => (None, "fanotify is switched off".to_owned()),
-        Backend::Best => match Fanotify::new() {
-            Ok(fanotify) => (Some(fanotify), String::new()),
-            Err(e) => (None, format!("no privilege for fanotify ({e})")),
-        },
-    };
+    let (walker, survey) = (Arc::new(Walker::default()), Arc::new(Survey::default()));
+    let (fanotify, lacking) = best(config.backend);
     let short = folder::when_short(&meter, &sink);
     let inotify =
         Inotify::new(Arc::clone(&sink), Arc::clone(&walker), short).context("cannot start notify")?;
@@ -98,34 +116,58 @@ pub(crate) fn start(
         folders: config.dirs.iter().cloned().map(Into::into).collect(),
         fanotify,
         lacking,
+        links: Gaps::new(Arc::clone(&meter)),
         inotify,
         sink: Arc::clone(&sink),
         walker: Arc::clone(&walker),
-        meter,
+        meter: Arc::clone(&meter),
     };
     folders.look_after(config.since);
     let prepare = Box::new(move |tree: &std::path::Path| cover.cover(tree));
-    let walking = Walking { walker, sink, reports, shutdown: shutdown.clone(), prepare };
+    let walking = Walking {
+        walker,
+        sink: Arc::clone(&sink),
+        reports,
+        shutdown: shutdown.clone(),
+        prepare,
+        survey: Arc::clone(&survey),
+    };
     let walking = walking.start().context("cannot start the walking thread")?;
+    let every = config.every;
+    let surveying = Surveying { survey, sink, calm, clean, meter, pack, every, shutdown: shutdown.clone() };
+    let surveying = surveying.start().context("cannot start the thread that walks everything")?;
     thread::Builder::new()
         .name("watch".to_owned())
         .spawn(move || {
             run(&mut folders, &shutdown);
-            drop(walking.join());
+            drop((walking.join(), surveying.join()));
         })
         .context("cannot start the watching thread")
+}
+
+/// Returns the best back end, and if it is not fanotify, why.
+fn best(backend: Backend) -> (Option<Fanotify>, Reason) {
+    match backend {
+        Backend::Notify => (None, Reason::FanotifyOff),
+        Backend::Best => match Fanotify::new() {
+            Ok(fanotify) => (Some(fanotify), Reason::FanotifyOff),
+            Err(e) => (None, Reason::FanotifyDenied { error: e.into() }),
+        },
+    }
 }
 
 fn run(folders: &mut Folders, shutdown: &watch::Receiver<bool>) {
     let mut looked = Instant::now();
     while !stopped(shutdown) {
+        let due = folders.sink.tell_due().map(|at| at.saturating_duration_since(Instant::now()));
+        let wait = due.map_or(LOOK, |due| due.min(LOOK));
         if let Some(fanotify) = &mut folders.fanotify {
-            if let Err(e) = fanotify.read(LOOK, &folders.sink, &folders.walker) {
+            if let Err(e) = fanotify.read(wait, &folders.sink, &folders.walker) {
                 error!(%e, "fanotify cannot be read any more, going on with notify");
-                folders.fall_back(&e);
+                folders.fall_back(e);
             }
         } else {
-            thread::park_timeout(LOOK);
+            thread::park_timeout(wait);
         }
         if looked.elapsed() >= TICK {
             folders.look_after(None);
@@ -135,5 +177,7 @@ fn run(folders: &mut Folders, shutdown: &watch::Receiver<bool>) {
     info!("file watch stopped");
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

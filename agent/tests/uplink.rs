@@ -213,6 +213,23 @@ async fn nothing_is_lost_and_no_number_is_missing_after_kill_9() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_hub_puts_off_is_sent_later_in_the_same_session() {
+    let hub = FakeHub::start().await;
+    let host = Host::join(&hub);
+    hub.told().puts_off = 1;
+
+    let agent = host.run().await;
+    hub.until("the start", |t| !t.reports().is_empty()).await;
+
+    {
+        let told = hub.told();
+        assert_eq!((told.puts_off, told.hellos), (0, 1));
+        assert!(matches!(told.reports()[..], [Report::Started { .. }, ..]));
+    }
+    assert!(agent.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_carried_out_once_and_a_replay_is_refused() {
     let hub = FakeHub::start().await;
     let host = Host::join(&hub);

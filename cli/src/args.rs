@@ -2,11 +2,11 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use khien_core::{
     AlertId, IncidentId, Lang, Sha256,
     alert::{Status, Verdict},
-    text::help,
+    text::{Message, help},
 };
 
 /// Everything that was typed.
@@ -133,6 +133,14 @@ pub(crate) enum Incident {
         id: IncidentId,
         text: String,
     },
+    Close {
+        id: IncidentId,
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    Reopen {
+        id: IncidentId,
+    },
 }
 
 /// `khien playbook`.
@@ -258,7 +266,9 @@ pub(crate) fn parse() -> Result<Typed, clap::Error> {
 
 /// Returns the command with every help text in one language.
 pub(crate) fn command(lang: Lang) -> clap::Command {
-    let root = localized(Typed::command(), "", lang);
+    let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
+    let root = localized(Typed::command(), "", lang).disable_version_flag(true);
+    let root = root.arg(explained(version, help::text("--version"), lang));
     root.after_help(help::EXIT_CODES.get(lang))
 }
 
@@ -269,16 +279,40 @@ fn localized(mut command: clap::Command, path: &str, lang: Lang) -> clap::Comman
     let args: Vec<String> = command.get_arguments().map(|a| a.get_id().to_string()).collect();
     for id in args {
         let text = help::text(&format!("{path} --{id}")).or_else(|| help::text(&format!("--{id}")));
-        if let Some(text) = text {
-            command = command.mut_arg(&id, |a| a.help(text.get(lang)));
-        }
+        command = command.mut_arg(&id, |a| explained(a, text, lang));
     }
     let nouns: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
     for noun in nouns {
         let below = format!("{path} {noun}").trim_start().to_owned();
         command = command.mut_subcommand(&noun, |c| localized(c, &below, lang));
     }
+    worded(command, lang)
+}
+
+/// Puts the words of the help itself in a language: its headings and its own option.
+fn worded(command: clap::Command, lang: Lang) -> clap::Command {
+    let asked = Arg::new("help").short('h').long("help").action(ArgAction::Help);
+    let usage = help::USAGE.get(lang);
     command
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .arg(explained(asked, help::text("--help"), lang))
+        .subcommand_help_heading(help::COMMANDS.get(lang))
+        .help_template(format!("{{about-with-newline}}\n{usage} {{usage}}\n\n{{all-args}}{{after-help}}"))
+}
+
+/// Explains an option: what it is for, what it is without it, and what it may be.
+fn explained(mut arg: Arg, text: Option<Message>, lang: Lang) -> Arg {
+    let heading = if arg.is_positional() { help::ARGUMENTS } else { help::OPTIONS };
+    arg = arg.help_heading(heading.get(lang)).hide_default_value(true).hide_possible_values(true);
+    let takes = arg.get_action().takes_values();
+    let values: Vec<String> = arg.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+    let values = (takes && !values.is_empty()).then(|| help::VALUES.with(lang, &[&values.join(", ")]));
+    let usual = arg.get_default_values().first().and_then(|v| v.to_str()).filter(|v| takes && !v.is_empty());
+    let usual = usual.map(|v| help::DEFAULT.with(lang, &[&v]));
+    let text = text.map(|t| t.get(lang).to_owned());
+    let all: Vec<String> = [text, values, usual].into_iter().flatten().collect();
+    if all.is_empty() { arg } else { arg.help(all.join(" ")) }
 }
 
 /// Finds the language before the command line is parsed, since help itself is to be in it.

@@ -10,23 +10,26 @@ use std::{
 };
 
 use khien_core::{
-    AlertId, IncidentId, RunId, Sha256,
+    AlertId, IncidentId, Lang, RunId, Sha256,
     alert::{Alert, Status},
     api::{
-        AddNote, Agents, Alerts, Approve, CloseAlert, Incidents, NewToken, OpenIncident, PackState, Refuse,
-        Runs, StartRun, TokenSecret, Undo,
+        AddNote, Agents, Alerts, Approve, CloseAlert, CloseIncident, Incidents, NewToken, OpenIncident,
+        PackState, Refuse, ReportDrafted, Runs, StartRun, TokenSecret, Undo,
     },
     evidence::MAX_EVIDENCE,
     incident::Incident,
+    problem::Cause,
     protocol::{HUB_NAME, POLL_SECONDS, Problem},
     run::Run,
     signature::Signed,
+    text::{Words, trouble},
     untrusted::escape,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
-use crate::{config::Config, keys::Keys};
+use crate::{config::Config, keys::Keys, told::system_words};
 
 /// The largest JSON reply that is read: a full queue of alerts with their excerpts fits several times.
 const MAX_REPLY: usize = 64 << 20;
@@ -45,31 +48,75 @@ const POLL: Duration = Duration::from_secs(POLL_SECONDS + 10);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// Nobody answers there, or not with the pinned certificate, or not in time.
-    #[error("hub at {address} is not reachable: {cause}")]
+    #[error("{}", self.shown(Lang::En))]
     Unreachable {
         /// Where it was sought.
         address: String,
         /// What the connection said.
-        cause: String,
+        cause: Words,
     },
     /// The hub has no such thing.
-    #[error("{0}")]
-    NotFound(String),
+    #[error("{}", self.shown(Lang::En))]
+    NotFound(Box<Answer>),
     /// This operator may not do that.
-    #[error("{0}")]
-    Forbidden(String),
+    #[error("{}", self.shown(Lang::En))]
+    Forbidden(Box<Answer>),
     /// The hub says that the request does not fit, or not now.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{}", self.shown(Lang::En))]
+    Refused(Box<Answer>),
     /// The hub failed.
-    #[error("hub failed: {0}")]
-    Failed(String),
+    #[error("{}", self.shown(Lang::En))]
+    Failed(Box<Answer>),
     /// The reply breaks the protocol.
-    #[error("reply of the hub cannot be read: {0}")]
-    Reply(String),
+    #[error("{}", self.shown(Lang::En))]
+    Reply(Words),
     /// The keys, the certificate or the address here cannot be used.
-    #[error("connection settings cannot be used: {0}")]
-    Settings(String),
+    #[error("{}", self.shown(Lang::En))]
+    Settings(Words),
+}
+
+impl ClientError {
+    /// Says it in a language.
+    pub(crate) fn shown(&self, lang: Lang) -> String {
+        match self {
+            Self::Unreachable { address, cause } => {
+                trouble::UNREACHABLE.with(lang, &[address, &cause.get(lang)])
+            }
+            Self::NotFound(a) | Self::Forbidden(a) | Self::Refused(a) => a.words.get(lang).to_owned(),
+            Self::Failed(a) => trouble::HUB_FAILED.with(lang, &[&a.words.get(lang)]),
+            Self::Reply(how) => trouble::BAD_REPLY.with(lang, &[&how.get(lang)]),
+            Self::Settings(why) => trouble::BAD_SETTINGS.with(lang, &[&why.get(lang)]),
+        }
+    }
+
+    /// Returns what the hub answered, if it did.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::NotFound(a) | Self::Forbidden(a) | Self::Refused(a) | Self::Failed(a) => Some(a),
+            Self::Unreachable { .. } | Self::Reply(_) | Self::Settings(_) => None,
+        }
+    }
+}
+
+/// What the hub answered instead of doing it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// What to show: by its code, or in English if this program does not know the code.
+    pub(crate) words: Words,
+    /// What to do now, where that is known.
+    pub(crate) next: Option<Words>,
+    /// The problem as it came.
+    pub(crate) problem: Problem,
+}
+
+impl Answer {
+    /// Takes an error reply; its text is from outside and is escaped.
+    pub(crate) fn new(problem: Problem) -> Self {
+        let cause = problem.cause();
+        let english = || Words::same(escape(problem.error.as_bytes()));
+        let words = cause.as_ref().map_or_else(english, Cause::words);
+        Self { words, next: cause.as_ref().and_then(Cause::next_step), problem }
+    }
 }
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -89,7 +136,7 @@ struct Inner {
 impl Client {
     /// Prepares a connection with the settings and keys of a home; nothing is sent yet.
     pub(crate) fn new(config: &Config, keys: &Keys) -> Result<Self> {
-        let settings = |e: &dyn std::fmt::Display| ClientError::Settings(e.to_string());
+        let settings = |e: &dyn std::fmt::Display| ClientError::Settings(Words::same(e.to_string()));
         let address = resolved(&config.hub)?;
         let ca = std::fs::read(&config.ca).map_err(|e| settings(&format!("{}: {e}", config.ca.display())))?;
         let ca = reqwest::Certificate::from_pem(&ca).map_err(|e| settings(&e))?;
@@ -109,7 +156,7 @@ impl Client {
             .http2_keep_alive_timeout(Duration::from_secs(10))
             .user_agent(concat!("khien/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|e| settings(&deepest(&e)))?;
+            .map_err(|e| ClientError::Settings(deepest(&e)))?;
         let base = format!("https://{HUB_NAME}:{}", address.port());
         Ok(Self { inner: Arc::new(Inner { http, address: config.hub.clone(), base }) })
     }
@@ -166,6 +213,21 @@ impl Client {
     /// Writes a note in an incident's timeline.
     pub(crate) async fn note(&self, id: IncidentId, text: String) -> Result<Incident> {
         self.post(&format!("/v1/incidents/{id}/notes"), &AddNote { text }).await
+    }
+
+    /// Closes an incident.
+    pub(crate) async fn close_incident(&self, id: IncidentId, reason: String) -> Result<Incident> {
+        self.post(&format!("/v1/incidents/{id}/close"), &CloseIncident { reason }).await
+    }
+
+    /// Opens a closed incident again.
+    pub(crate) async fn reopen_incident(&self, id: IncidentId) -> Result<Incident> {
+        self.post(&format!("/v1/incidents/{id}/reopen"), &()).await
+    }
+
+    /// Tells an incident's timeline that a report was drafted.
+    pub(crate) async fn report_drafted(&self, id: IncidentId, report: ReportDrafted) -> Result<Incident> {
+        self.post(&format!("/v1/incidents/{id}/reports"), &report).await
     }
 
     /// Starts a run; [`crate::response::start_planned`] plans and signs it.
@@ -226,7 +288,7 @@ impl Client {
         let bytes = bounded(reply, usize::try_from(MAX_EVIDENCE).unwrap_or(usize::MAX)).await?;
         match Sha256::of(&bytes) == sha256 {
             true => Ok(bytes),
-            false => Err(ClientError::Reply(format!("bytes do not have the SHA-256 {sha256}"))),
+            false => Err(ClientError::Reply(trouble::OTHER_BYTES.words_with(&[&sha256]))),
         }
     }
 
@@ -263,21 +325,22 @@ impl Client {
 }
 
 fn resolved(hub: &str) -> Result<SocketAddr> {
-    let none = || ClientError::Settings(format!("hub address `{hub}` has no IP address, expected HOST:PORT"));
+    let none = || ClientError::Settings(trouble::NO_ADDRESS.words_with(&[&hub]));
     hub.to_socket_addrs().map_err(|_| none())?.next().ok_or_else(none)
 }
 
 fn encoded(body: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(body).map_err(|e| ClientError::Settings(e.to_string()))
+    serde_json::to_vec(body).map_err(|e| ClientError::Settings(Words::same(e.to_string())))
 }
 
 async fn decoded<T: DeserializeOwned>(reply: Response, max: usize) -> Result<T> {
-    serde_json::from_slice(&bounded(reply, max).await?).map_err(|e| ClientError::Reply(e.to_string()))
+    serde_json::from_slice(&bounded(reply, max).await?)
+        .map_err(|e| ClientError::Reply(Words::same(e.to_string())))
 }
 
 /// Reads a body and stops as soon as it is longer than allowed.
 async fn bounded(mut reply: Response, max: usize) -> Result<Vec<u8>> {
-    let too_long = || ClientError::Reply(format!("longer than {max} bytes"));
+    let too_long = || ClientError::Reply(trouble::REPLY_TOO_LONG.words_with(&[&max]));
     if reply.content_length().is_some_and(|n| n > max as u64) {
         return Err(too_long());
     }
@@ -291,26 +354,30 @@ async fn bounded(mut reply: Response, max: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Turns an error reply into an error; its text is from outside and is escaped.
+/// Turns an error reply into an error.
 async fn problem(reply: Response) -> ClientError {
     let status = reply.status();
-    let text = match decoded::<Problem>(reply, MAX_PROBLEM).await {
-        Ok(problem) => escape(problem.error.as_bytes()),
-        Err(_) => format!("status {}", status.as_u16()),
-    };
+    let answer = Box::new(match decoded::<Problem>(reply, MAX_PROBLEM).await {
+        Ok(problem) => Answer::new(problem),
+        Err(_) => Answer {
+            words: trouble::STATUS.words_with(&[&status.as_u16()]),
+            next: None,
+            problem: Problem { error: status.to_string(), code: String::new(), args: Value::Null },
+        },
+    });
     match status {
-        StatusCode::NOT_FOUND => ClientError::NotFound(text),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ClientError::Forbidden(text),
-        s if s.is_server_error() => ClientError::Failed(text),
-        _ => ClientError::Refused(text),
+        StatusCode::NOT_FOUND => ClientError::NotFound(answer),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ClientError::Forbidden(answer),
+        s if s.is_server_error() => ClientError::Failed(answer),
+        _ => ClientError::Refused(answer),
     }
 }
 
 /// Returns the innermost cause, which is the one a person can act on.
-fn deepest(error: &dyn std::error::Error) -> String {
+fn deepest(error: &(dyn std::error::Error + 'static)) -> Words {
     let mut at = error;
     while let Some(next) = at.source() {
         at = next;
     }
-    at.to_string()
+    at.downcast_ref::<std::io::Error>().map_or_else(|| Words::same(at.to_string()), system_words)
 }

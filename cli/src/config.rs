@@ -17,8 +17,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use khien_core::{Lang, text::trouble};
 use serde::{Deserialize, Serialize};
+
+use crate::told::Told;
 
 /// The largest connection file; it has five short lines.
 const MAX_CONFIG: u64 = 64 << 10;
@@ -34,9 +37,7 @@ impl Home {
             Some(path) => path,
             None => default_home()?,
         };
-        Ok(Self(
-            std::path::absolute(&path).with_context(|| format!("cannot use {} as home", path.display()))?,
-        ))
+        Ok(Self(std::path::absolute(&path).with_context(|| Told::path(trouble::CANNOT_BE_HOME, &path))?))
     }
 
     /// Returns the folder.
@@ -58,9 +59,9 @@ impl Home {
                 .recursive(true)
                 .mode(0o700)
                 .create(&dir)
-                .with_context(|| format!("cannot make folder {}", dir.display()))?;
+                .with_context(|| Told::path(trouble::CANNOT_MAKE, &dir))?;
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
-                .with_context(|| format!("cannot close folder {} for others", dir.display()))?;
+                .with_context(|| Told::path(trouble::CANNOT_CLOSE, &dir))?;
         }
         Ok(())
     }
@@ -72,7 +73,7 @@ fn default_home() -> Result<PathBuf> {
         || std::env::var_os("HOME").filter(|v| !v.is_empty()).map(|h| PathBuf::from(h).join(".local/share"));
     match data.filter(|d| d.is_absolute()).or_else(home) {
         Some(base) => Ok(base.join("khien")),
-        None => bail!("no home folder is known; give one with --home DIR"),
+        None => Err(Told::new(trouble::NO_HOME, &[]).into()),
     }
 }
 
@@ -94,9 +95,16 @@ pub(crate) struct Config {
 
 /// There is no connection file yet.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} does not exist: nothing was set up here", path = path.display())]
+#[error("{}", self.shown(Lang::En))]
 pub(crate) struct NotSetUp {
     path: PathBuf,
+}
+
+impl NotSetUp {
+    /// Says it in a language.
+    pub(crate) fn shown(&self, lang: Lang) -> String {
+        trouble::NOT_SET_UP.with(lang, &[&self.path.display()])
+    }
 }
 
 impl Config {
@@ -106,13 +114,13 @@ impl Config {
         let size = match fs::metadata(&path) {
             Ok(meta) => meta.len(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(NotSetUp { path }.into()),
-            Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+            Err(e) => return Err(e).with_context(|| Told::path(trouble::CANNOT_READ, &path)),
         };
         if size > MAX_CONFIG {
-            bail!("{} has {size} bytes, expected at most {MAX_CONFIG}", path.display());
+            return Err(Told::new(trouble::FILE_TOO_LARGE, &[&path.display(), &size, &MAX_CONFIG]).into());
         }
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let config: Self = toml::from_str(&text).with_context(|| format!("cannot use {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| Told::path(trouble::CANNOT_READ, &path))?;
+        let config: Self = toml::from_str(&text).with_context(|| Told::path(trouble::CANNOT_USE, &path))?;
         Ok(Self {
             ca: home.path().join(config.ca),
             key: home.path().join(config.key),
@@ -149,7 +157,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
         // Nothing more can be done about a leftover; the first error is the one that counts.
         fs::remove_file(&new).ok();
     }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    written.with_context(|| Told::path(trouble::CANNOT_WRITE, path))
 }
 
 /// Writes a file of mode 0600 that must not exist yet.

@@ -2,10 +2,12 @@
 
 use khien_core::{
     Lang,
+    protocol::Problem,
     text::{Message, command as t},
 };
+use serde::Serialize;
 
-use crate::{client::ClientError, config::NotSetUp, response::PlanError};
+use crate::{client::ClientError, config::NotSetUp, response::PlanError, told::shown};
 
 /// The exit codes of `khien` for failures, as `--help` lists them; 0 is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,31 +34,54 @@ pub(crate) struct Stop {
     pub(crate) what: String,
     /// What to do now.
     pub(crate) next: String,
+    /// What the hub said, if it said no.
+    pub(crate) problem: Option<Problem>,
 }
 
 impl Stop {
     /// Pairs what went wrong with what to do now.
     pub(crate) fn new(exit: Exit, what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), next: next.into() }
+        Self { exit, what: what.into(), next: next.into(), problem: None }
+    }
+}
+
+/// A failure as `--json` writes it on stderr. What the hub said stands there with its stable code.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure<'a> {
+    error: &'a str,
+    next: &'a str,
+    exit: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hub: Option<&'a Problem>,
+}
+
+impl Stop {
+    /// Returns the form for scripts.
+    pub(crate) fn written(&self) -> Failure<'_> {
+        Failure { error: &self.what, next: &self.next, exit: self.exit as u8, hub: self.problem.as_ref() }
     }
 }
 
 /// Finds exit code, text and next step of any error of a command.
 pub(crate) fn explain(error: &anyhow::Error, lang: Lang) -> Stop {
-    let what = format!("{error:#}");
+    let what = shown(error, lang);
     for cause in error.chain() {
         if let Some(stop) = cause.downcast_ref::<Stop>() {
-            return Stop::new(stop.exit, what, stop.next.clone());
+            return Stop::new(stop.exit, stop.what.clone(), stop.next.clone());
         }
         if let Some(e) = cause.downcast_ref::<ClientError>() {
             let (exit, next) = of_client(e);
-            return Stop::new(exit, what, next.get(lang));
+            let answer = e.answer();
+            let better = answer.and_then(|a| a.next.as_ref()).map(|next| next.get(lang));
+            let problem = answer.map(|a| a.problem.clone());
+            let next = better.unwrap_or_else(|| next.get(lang));
+            return Stop { problem, ..Stop::new(exit, e.shown(lang), next) };
         }
         if let Some(e) = cause.downcast_ref::<PlanError>() {
             return Stop::new(of_plan(e), e.shown(lang), e.next(lang));
         }
-        if cause.is::<NotSetUp>() {
-            return Stop::new(Exit::Unreachable, what, t::NEXT_UP.get(lang));
+        if let Some(e) = cause.downcast_ref::<NotSetUp>() {
+            return Stop::new(Exit::Unreachable, e.shown(lang), t::NEXT_UP.get(lang));
         }
     }
     Stop::new(Exit::Failed, what, t::NEXT_FIX.get(lang))
@@ -94,13 +119,14 @@ fn of_client(error: &ClientError) -> (Exit, Message) {
 #[cfg(test)]
 mod tests {
     use anyhow::Context;
+    use khien_core::text::Words;
 
     use super::*;
 
     #[test]
     fn an_error_keeps_its_exit_code_under_context() {
         let lost =
-            ClientError::Unreachable { address: "127.0.0.1:1".to_owned(), cause: "refused".to_owned() };
+            ClientError::Unreachable { address: "127.0.0.1:1".to_owned(), cause: Words::same("refused") };
         let error = Err::<(), _>(lost).context("cannot list alerts").unwrap_err();
 
         let stop = explain(&error, Lang::En);
@@ -108,5 +134,30 @@ mod tests {
         assert_eq!(stop.exit, Exit::Unreachable);
         assert!(stop.what.contains("127.0.0.1:1"), "{}", stop.what);
         assert!(stop.next.contains("khien up"), "{}", stop.next);
+    }
+
+    #[test]
+    fn what_the_hub_refused_is_said_in_the_readers_language_and_keeps_its_code() {
+        let cause = khien_core::problem::Cause::AlertIsClosed { alert: khien_core::AlertId(7) };
+        let error = ClientError::Refused(Box::new(crate::client::Answer::new((&cause).into()))).into();
+
+        let stop = explain(&error, Lang::Vi);
+
+        assert!(stop.what.contains("đã đóng"), "{}", stop.what);
+        assert!(stop.next.contains("khien alert reopen A-7"), "{}", stop.next);
+        let written = serde_json::to_value(stop.written()).unwrap();
+        assert_eq!(written["hub"]["code"], "alert_is_closed");
+        assert_eq!(written["hub"]["args"]["alert"], "A-7");
+    }
+
+    #[test]
+    fn a_refusal_of_a_newer_hub_is_shown_in_english() {
+        let problem = Problem { error: "moon is full".to_owned(), code: "moon".to_owned(), args: 2.into() };
+        let error = ClientError::Refused(Box::new(crate::client::Answer::new(problem))).into();
+
+        let stop = explain(&error, Lang::Vi);
+
+        assert_eq!(stop.what, "moon is full");
+        assert_eq!(serde_json::to_value(stop.written()).unwrap()["hub"]["code"], "moon");
     }
 }

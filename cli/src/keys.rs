@@ -4,16 +4,20 @@
 
 use std::{fmt, fs, path::Path, sync::Arc};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use khien_core::{
     Nonce, RunId,
     signature::{OperatorKey, operator_key},
+    text::trouble,
 };
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ED25519};
 
-use crate::config::{Config, Home, write_new};
+use crate::{
+    config::{Config, Home, write_new},
+    told::Told,
+};
 
 /// What stands before the 32 bytes of the seed in a PKCS#8 v1 Ed25519 key (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] =
@@ -44,7 +48,9 @@ impl Keys {
     pub(crate) fn load(config: &Config) -> Result<Self> {
         let key = read_pem(&config.key)?;
         let cert = read_pem(&config.cert)?;
-        let signing = SigningKey::from_bytes(&seed(&key).with_context(|| config.key.display().to_string())?);
+        let signing = SigningKey::from_bytes(
+            &seed(&key).with_context(|| Told::path(trouble::CANNOT_USE, &config.key))?,
+        );
         let inner = Inner { name: config.operator.clone(), signing, identity: format!("{key}\n{cert}") };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -82,7 +88,7 @@ pub(crate) fn create_key(home: &Home) -> Result<()> {
     let text = pem("PRIVATE KEY", &pkcs8(&random()?));
     match write_new(&path, text.as_bytes()) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(e).with_context(|| format!("cannot write {}", path.display()))
+            Err(e).with_context(|| Told::path(trouble::CANNOT_WRITE, &path))
         }
         _ => Ok(()),
     }
@@ -91,13 +97,13 @@ pub(crate) fn create_key(home: &Home) -> Result<()> {
 /// Writes the request for an operator certificate, PEM.
 pub(crate) fn request(home: &Home, name: &str) -> Result<String> {
     let key = read_pem(&home.join("operator/key.pem"))?;
-    let key =
-        KeyPair::from_pkcs8_pem_and_sign_algo(&key, &PKCS_ED25519).context("cannot use operator key")?;
+    let key = KeyPair::from_pkcs8_pem_and_sign_algo(&key, &PKCS_ED25519)
+        .context(Told::new(trouble::BAD_KEY, &[]))?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
-    let request = params.serialize_request(&key).context("cannot write certificate request")?;
-    request.pem().context("cannot write certificate request")
+    let request = params.serialize_request(&key).context(Told::new(trouble::NO_REQUEST, &[]))?;
+    request.pem().context(Told::new(trouble::NO_REQUEST, &[]))
 }
 
 /// Returns a fresh nonce for a mandate.
@@ -112,7 +118,7 @@ pub(crate) fn run_id() -> Result<RunId> {
 
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|e| anyhow!("no random bytes: {e}"))?;
+    getrandom::fill(&mut bytes).map_err(|_| Told::new(trouble::NO_RANDOM, &[]))?;
     Ok(bytes)
 }
 
@@ -125,7 +131,7 @@ fn seed(text: &str) -> Result<[u8; 32]> {
     let body: String = text.lines().filter(|l| !l.starts_with("-----")).map(str::trim).collect();
     let der = BASE64.decode(body.as_bytes()).ok();
     let seed = der.as_deref().and_then(|d| d.strip_prefix(&PKCS8_PREFIX)).and_then(|s| s.try_into().ok());
-    seed.context("not an Ed25519 key in PKCS#8 PEM form")
+    seed.context(Told::new(trouble::BAD_KEY, &[]))
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -135,11 +141,11 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 fn read_pem(path: &Path) -> Result<String> {
-    let size = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    let size = fs::metadata(path).with_context(|| Told::path(trouble::CANNOT_READ, path))?.len();
     if size > MAX_PEM {
-        bail!("{} has {size} bytes, expected at most {MAX_PEM}", path.display());
+        return Err(Told::new(trouble::FILE_TOO_LARGE, &[&path.display(), &size, &MAX_PEM]).into());
     }
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    fs::read_to_string(path).with_context(|| Told::path(trouble::CANNOT_READ, path))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod exit;
 mod keys;
 mod output;
 mod response;
+mod told;
 mod tui;
 mod up;
 
@@ -25,11 +26,11 @@ fn main() -> ExitCode {
         Ok(typed) => typed,
         Err(e) => return usage(&e),
     };
-    let lang = typed.global.lang;
+    let (lang, json) = (typed.global.lang, typed.global.json);
     match run(typed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if exit::is_broken_pipe(&e) => ExitCode::SUCCESS,
-        Err(e) => stopped(&exit::explain(&e, lang), lang),
+        Err(e) => stopped(&exit::explain(&e, lang), lang, json),
     }
 }
 
@@ -53,8 +54,12 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn stopped(stop: &Stop, lang: Lang) -> ExitCode {
-    output::say(&t::ERROR.with(lang, &[&stop.what]));
-    output::say(&t::NEXT.with(lang, &[&stop.next]));
+fn stopped(stop: &Stop, lang: Lang, json: bool) -> ExitCode {
+    if json {
+        output::say_json(&stop.written());
+    } else {
+        output::say(&t::ERROR.with(lang, &[&stop.what]));
+        output::say(&t::NEXT.with(lang, &[&stop.next]));
+    }
     ExitCode::from(stop.exit as u8)
 }

@@ -41,6 +41,13 @@ pub(crate) fn say(text: &str) {
     writeln!(io::stderr().lock(), "{}", sane(text)).ok();
 }
 
+/// Says one value as one line of JSON, on stderr.
+pub(crate) fn say_json<T: Serialize + ?Sized>(value: &T) {
+    // A value that has no JSON form says nothing; there is no other way to say so.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    writeln!(io::stderr().lock(), "{}", sane_json(&text)).ok();
+}
+
 /// Tells whether a person sits at stdin and stdout.
 pub(crate) fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()

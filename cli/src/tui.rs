@@ -18,12 +18,12 @@ mod theme;
 mod update;
 mod view;
 
-use anyhow::{Result, bail};
-use khien_core::{IncidentId, Lang, Timestamp};
+use anyhow::Result;
+use khien_core::{IncidentId, Lang, Timestamp, text::trouble};
 use tokio::sync::mpsc;
 
 use self::{app::App, msg::Cmd, msg::Msg, outside::Outside, terminal::Screen, theme::Theme};
-use crate::{client::Client, keys::Keys};
+use crate::{client::Client, keys::Keys, told::Told};
 
 /// Messages that may wait to be taken in; whoever sends more waits.
 const INBOX: usize = 256;
@@ -62,7 +62,9 @@ async fn walk(
     }
     loop {
         screen.draw(|frame| view::view(app, frame))?;
-        let Some(first) = inbox.recv().await else { bail!("the terminal can no longer be read") };
+        let Some(first) = inbox.recv().await else {
+            return Err(Told::new(trouble::TERMINAL_GONE, &[]).into());
+        };
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(msg) = next {
@@ -74,7 +76,7 @@ async fn walk(
             next = if taken < MAX_BATCH { inbox.try_recv().ok() } else { None };
         }
         if terminal::has_panicked() {
-            bail!("a part of the UI failed; its message stands above");
+            return Err(Told::new(trouble::UI_FAILED, &[]).into());
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use khien_core::{
     Lang,
-    text::{Message, command as t},
+    text::{Message, command as t, trouble},
 };
 use rustix::fs::{FlockOperation, flock};
 use tokio::{
@@ -34,6 +34,7 @@ use crate::{
     command::{Context, report},
     exit::{Exit, Stop},
     output::{has_terminal, say},
+    told::Told,
     tui,
 };
 
@@ -92,7 +93,7 @@ async fn open(
         }
         other => other?,
     };
-    let address = started.address.clone().context("hub did not say where it listens")?;
+    let address = started.address.clone().context(Told::new(trouble::NO_LISTEN, &[]))?;
     house.keep(setup::hub(context, &address)?, started, notes);
     let ready = setup::connect(context, &address, name).await?;
     setup::push_base_pack(context, &ready).await?;
@@ -164,7 +165,7 @@ fn lock(context: &Context) -> Result<File> {
     let path = context.home.join("lock");
     let mut options = File::options();
     let file = options.create(true).truncate(false).write(true).open(&path);
-    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    let file = file.with_context(|| Told::path(trouble::CANNOT_OPEN, &path))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -172,7 +173,7 @@ fn lock(context: &Context) -> Result<File> {
             let what = t::UP_RUNS.with(lang, &[&context.home.path().display()]);
             Err(Stop::new(Exit::Refused, what, t::NEXT_UI.get(lang)).into())
         }
-        Err(e) => Err(e).with_context(|| format!("cannot lock {}", path.display())),
+        Err(e) => Err(e).with_context(|| Told::path(trouble::CANNOT_LOCK, &path)),
     }
 }
 
@@ -183,7 +184,7 @@ struct Ended {
 
 impl Ended {
     fn watch() -> Result<Self> {
-        let on = |kind| signal(kind).context("cannot wait for signals");
+        let on = |kind| signal(kind).context(Told::new(trouble::NO_SIGNALS, &[]));
         Ok(Self {
             signals: [on(SignalKind::interrupt())?, on(SignalKind::terminate())?, on(SignalKind::hangup())?],
         })

@@ -35,6 +35,39 @@ fn help_is_vietnamese_by_default_and_lists_the_exit_codes() {
 }
 
 #[test]
+fn help_has_no_word_of_the_other_language() {
+    let home = tempfile::tempdir().unwrap();
+
+    for path in
+        [&["up"][..], &["alert", "close"], &["playbook", "run"], &["report", "draft"], &["rules", "push"]]
+    {
+        let vi = printed(&khien(home.path(), &[path, &["--help"]].concat()));
+        let en = printed(&khien(home.path(), &[path, &["--help", "--lang", "en"]].concat()));
+
+        for word in ["Usage", "Options", "Arguments", "default:", "possible values", "Print"] {
+            assert!(!vi.contains(word), "{word} in {vi}");
+        }
+        let foreign = |c: char| c.is_alphabetic() && !c.is_ascii();
+        assert!(!en.contains(foreign), "{en}");
+    }
+}
+
+#[test]
+fn an_error_speaks_the_language_that_is_asked_for_and_scripts_get_json() {
+    let home = tempfile::tempdir().unwrap();
+    set_up(home.path());
+    let list = |more: &[&str]| said(&khien(home.path(), &[&["alert", "list"], more].concat()));
+
+    let (vi, en, json) = (list(&[]), list(&["--lang", "en"]), list(&["--lang", "en", "--json"]));
+
+    assert!(vi.contains("không tới được trung tâm") && !vi.contains("refused"), "{vi}");
+    assert!(en.is_ascii() && en.contains("is not reachable"), "{en}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["exit"], 4);
+    assert!(json["next"].as_str().unwrap().contains("khien up"), "{json}");
+}
+
+#[test]
 fn a_wrong_command_line_exits_with_2() {
     let home = tempfile::tempdir().unwrap();
 

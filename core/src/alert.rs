@@ -1,11 +1,11 @@
 //! What the team triages. Field names are stable: `--json` prints this type as it is.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     AgentId, AlertId, IncidentId, RuleId, Severity, Sha256, Timestamp, Untrusted,
     event::{Excerpt, FileFacts, FlowFacts, Process},
-    text::Words,
+    text::{Words, words_or_text},
 };
 
 /// One alert: all detections of one thing.
@@ -43,8 +43,9 @@ pub struct Alert {
     pub process: Option<Process>,
     /// The flow.
     pub flow: Option<FlowFacts>,
-    /// What was seen, for an alert about an agent.
-    pub what: Option<Untrusted>,
+    /// What was seen, for an alert about an agent: safe to show, as it is in both languages.
+    #[serde(default, deserialize_with = "some_words")]
+    pub what: Option<Words>,
     /// The bytes around the matches.
     pub excerpts: Vec<Excerpt>,
     /// The ATT&CK technique, such as `T1505.003`.
@@ -65,6 +66,23 @@ pub struct Alert {
     pub incident: Option<IncidentId>,
     /// Grows with every change at the hub; the newest change has the largest.
     pub revision: u64,
+}
+
+/// Reads words that may be absent.
+fn some_words<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Words>, D::Error> {
+    #[derive(Deserialize)]
+    struct Kept(#[serde(deserialize_with = "words_or_text")] Words);
+    Ok(Option::<Kept>::deserialize(from)?.map(|Kept(words)| words))
+}
+
+impl Alert {
+    /// Writes the file's path and, if it was found in a file inside that one, the way in.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let path = self.path.as_ref()?;
+        let inside = self.file.as_ref().map(|f| &f.inside).filter(|inside| !inside.is_empty());
+        Some(inside.map_or_else(|| path.to_string(), |inside| format!("{path} › {inside}")))
+    }
 }
 
 /// Where the team stands with an alert.

@@ -12,6 +12,9 @@
 //! | `GET /v1/incidents` | – | [`Incidents`] |
 //! | `GET /v1/incidents/{id}` | – | [`Incident`] |
 //! | `POST /v1/incidents/{id}/notes` | [`AddNote`] | [`Incident`] |
+//! | `POST /v1/incidents/{id}/close` | [`CloseIncident`] | [`Incident`] |
+//! | `POST /v1/incidents/{id}/reopen` | – | [`Incident`] |
+//! | `POST /v1/incidents/{id}/reports` | [`ReportDrafted`] | [`Incident`] |
 //! | `POST /v1/runs` | [`StartRun`] | [`Run`] |
 //! | `GET /v1/runs` | – | [`Runs`] |
 //! | `GET /v1/runs/{id}` | – | [`Run`] |
@@ -29,7 +32,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AlertId, IncidentId, RunId, Sha256, StepId,
+    AlertId, IncidentId, RunId, Sha256, StepId, Untrusted,
     alert::{Alert, Verdict},
     asset::Agent,
     incident::Incident,
@@ -76,6 +79,22 @@ pub struct Incidents {
 pub struct AddNote {
     /// The text.
     pub text: String,
+}
+
+/// Closes an incident.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CloseIncident {
+    /// Why; may not be empty.
+    pub reason: String,
+}
+
+/// Tells the timeline of an incident that a report was drafted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReportDrafted {
+    /// The form's id.
+    pub form: Untrusted,
+    /// Which report of the incident.
+    pub stage: Untrusted,
 }
 
 /// Starts a playbook run. The mandate allows the orders up to the first approval.

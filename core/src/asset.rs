@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Timestamp, Untrusted, event::ScanOutcome};
+use crate::{AgentId, Timestamp, Untrusted, event::ScanOutcome, reason::Reason};
 
 /// Stands for the agency of an agent until somebody names it; reports leave it out.
 pub const NO_AGENCY: &str = "–";
@@ -55,8 +55,8 @@ pub struct Coverage {
     pub backend: String,
     /// How much it sees.
     pub sight: Sight,
-    /// Why it sees less, in stable English words for both languages' readers.
-    pub reason: Option<String>,
+    /// Why it sees less.
+    pub reason: Option<Reason>,
 }
 
 /// An agent's state as it reports it.
@@ -76,6 +76,36 @@ pub struct Health {
     pub pack: u64,
     /// Resident memory in bytes, agent and workers.
     pub memory: u64,
+    /// The last walk over all watched files, or the one that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walk: Option<WalkProgress>,
+}
+
+/// How far an agent's walk over all watched files is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalkProgress {
+    /// When it began.
+    pub since: Timestamp,
+    /// When it ended; none while it goes on.
+    pub ended: Option<Timestamp>,
+    /// Files looked at so far.
+    pub looked: u64,
+    /// About how many there are; 0 while they are still counted.
+    pub of: u64,
+    /// Of those looked at, the ones that were scanned: the others are as they were when they were found clean.
+    pub scanned: u64,
+    /// Folders that could not be read.
+    pub unread: u64,
+    /// The version of the rule pack that is scanned with.
+    pub pack: u64,
+}
+
+impl WalkProgress {
+    /// Returns one that has just begun.
+    #[must_use]
+    pub fn begun(since: Timestamp) -> Self {
+        Self { since, ended: None, looked: 0, of: 0, scanned: 0, unread: 0, pack: 0 }
+    }
 }
 
 /// Whether an agent can be heard.

@@ -24,6 +24,9 @@ pub struct Pack {
     pub sources: Vec<Source>,
     /// Names that must not be asked for.
     pub domains: Vec<DomainIndicator>,
+    /// Digests and names of files that must not occur.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<IndicatorSet>,
 }
 
 /// One YARA source file.
@@ -63,6 +66,44 @@ pub struct DomainIndicator {
     pub domain: String,
     /// The list to which it belongs: the id of a [`RuleMeta`].
     pub rule: RuleId,
+}
+
+/// Digests or names of files that must not occur. Source, confidence and expiry belong to the whole set, so that an
+/// entry costs ten bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndicatorSet {
+    /// The list to which it belongs: the id of a [`RuleMeta`].
+    pub rule: RuleId,
+    /// What its entries are.
+    pub kind: SetKind,
+    /// Who says so.
+    pub source: String,
+    /// How sure they are, in percent.
+    pub confidence: u8,
+    /// From when on it is not asked any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// How many entries it has.
+    pub entries: u32,
+    /// Its keys, sorted, in base64: the first twelve bytes of each digest, or of the SHA-256 of each name.
+    pub body: String,
+    /// File names of the form `*.locked`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub globs: Vec<String>,
+}
+
+/// What the entries of an [`IndicatorSet`] are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SetKind {
+    /// SHA-256 of content.
+    Sha256,
+    /// SHA-1 of content.
+    Sha1,
+    /// MD5 of content.
+    Md5,
+    /// Names of files, in lower case and composed.
+    FileName,
 }
 
 impl Pack {

@@ -92,7 +92,9 @@ pub mod builtin {
     pub const SCAN_FAILED: &str = "khien.scan.failed";
     /// An event came twice with different content.
     pub const EVENT_FORK: &str = "khien.event.fork";
+    /// An agent sends more than its share.
+    pub const AGENT_FLOOD: &str = "khien.agent.flood";
     /// Every built-in detector.
-    pub const ALL: [&str; 6] =
-        [AGENT_SILENT, ORDER_REFUSED, PACK_REFUSED, SENSOR_BLIND, SCAN_FAILED, EVENT_FORK];
+    pub const ALL: [&str; 7] =
+        [AGENT_SILENT, ORDER_REFUSED, PACK_REFUSED, SENSOR_BLIND, SCAN_FAILED, EVENT_FORK, AGENT_FLOOD];
 }

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Timestamp, Untrusted};
 
+mod inside;
+
+pub use inside::{Inside, MAX_NAME, MAX_NAMES, NotSeen, Unseen};
+
 /// Bytes kept before, in and after a match; more is never sent.
 pub const EXCERPT_SIDE: usize = 64;
 /// Bytes of the match itself that are kept.
@@ -56,6 +60,9 @@ pub struct FileFacts {
     pub owner: Option<Untrusted>,
     /// Last change of the content.
     pub modified: Timestamp,
+    /// Where it was found, if that is in a file inside this one.
+    #[serde(default, skip_serializing_if = "Inside::is_empty")]
+    pub inside: Inside,
 }
 
 /// Bytes around a match, as they were.

@@ -2,15 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AlertId, IncidentId, Severity, Timestamp, evidence::Evidence, run::RunSummary};
+use crate::{
+    AlertId, IncidentId, Severity, Timestamp,
+    evidence::Evidence,
+    run::RunSummary,
+    text::{Words, words_or_text},
+};
 
 /// An incident. `khien incident show --json` prints this type as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its number in the ledger.
     pub id: IncidentId,
-    /// What it is about.
-    pub title: String,
+    /// What it is about: as somebody typed it, or the first alert's title in both languages.
+    #[serde(deserialize_with = "words_or_text")]
+    pub title: Words,
     /// Where it stands.
     pub status: IncidentStatus,
     /// The highest severity of its alerts.
@@ -45,6 +51,14 @@ pub enum IncidentStatus {
     Closed,
 }
 
+impl IncidentStatus {
+    /// Decides whether an incident may go from here to there: closing and reopening, never to where it is.
+    #[must_use]
+    pub fn may_become(self, to: Self) -> bool {
+        matches!((self, to), (Self::Open, Self::Closed) | (Self::Closed, Self::Open))
+    }
+}
+
 /// One line of the timeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -54,8 +68,9 @@ pub struct Entry {
     pub who: String,
     /// What kind of thing.
     pub kind: EntryKind,
-    /// The details, in the words of whoever wrote them: a note's text, an alert's title and path, a step's name.
-    pub text: String,
+    /// The details: what a person typed is the same in both languages, what the program says is in each.
+    #[serde(deserialize_with = "words_or_text")]
+    pub text: Words,
 }
 
 /// What kind of thing happened.
@@ -90,4 +105,8 @@ pub enum EntryKind {
     EvidenceStored,
     /// A report was drafted.
     ReportDrafted,
+    /// The incident was closed.
+    Closed,
+    /// The incident was opened again.
+    Reopened,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, OrderId, Sha256, StepId, Timestamp, Untrusted, signature::Signed};
+use crate::{AgentId, OrderId, Sha256, StepId, Timestamp, Untrusted, reason::Reason, signature::Signed};
 
 /// What an agent may be told.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,8 +104,8 @@ pub enum Outcome {
     },
     /// Not done; the host is as it was.
     Failed {
-        /// Why, in stable English words.
-        reason: String,
+        /// Why.
+        reason: Reason,
     },
 }
 

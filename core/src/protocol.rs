@@ -4,13 +4,16 @@
 //! 1 without gaps, so alerts can go before bulk. The hub acknowledges a lane up to a number after its commit.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     AgentId, Nonce, OrderId, Sha256, Timestamp, Untrusted,
     asset::{Health, HostFacts},
     detection::Detection,
-    event::ScanOutcome,
+    event::{ScanOutcome, Unseen},
     order::{Order, Receipt},
+    problem::Cause,
+    reason::Reason,
     signature::OperatorKey,
 };
 
@@ -131,13 +134,16 @@ pub enum Report {
         outcome: ScanOutcome,
         /// When.
         at: Timestamp,
+        /// What inside it was not looked into, and why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unseen: Vec<Unseen>,
     },
     /// A sensor lost events.
     Blind {
         /// What it watched: a folder or an interface.
         scope: Untrusted,
-        /// Why, in stable English words.
-        cause: String,
+        /// Why.
+        cause: Reason,
         /// From when.
         from: Timestamp,
         /// Until when; everything there at this time was looked at again.
@@ -160,15 +166,15 @@ pub enum Report {
     Refused {
         /// The order, if the mandate could be read.
         order: Option<OrderId>,
-        /// Why, in stable English words.
-        reason: String,
+        /// Why.
+        reason: Reason,
         /// When.
         at: Timestamp,
     },
     /// A pack was refused; the last good one stays.
     PackRefused {
-        /// Why, in stable English words.
-        reason: String,
+        /// Why.
+        reason: Reason,
         /// When.
         at: Timestamp,
     },
@@ -226,6 +232,62 @@ pub struct Orders {
 /// An error answer of the hub, to agents and operators alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// What was tried and on what, then what is allowed; lower case, English.
+    /// What was tried and on what, then what is allowed; lower case, English. For logs, and for readers that do not
+    /// know the code.
     pub error: String,
+    /// The stable code of the [`Cause`].
+    #[serde(default)]
+    pub code: String,
+    /// The arguments of the [`Cause`].
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub args: Value,
+}
+
+impl Problem {
+    /// Returns the cause, or nothing if it is one of a newer hub.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        let mut written = serde_json::Map::new();
+        written.insert("code".to_owned(), self.code.as_str().into());
+        if !self.args.is_null() {
+            written.insert("args".to_owned(), self.args.clone());
+        }
+        serde_json::from_value(Value::Object(written)).ok()
+    }
+}
+
+impl From<&Cause> for Problem {
+    fn from(cause: &Cause) -> Self {
+        let written = serde_json::to_value(cause).unwrap_or_default();
+        let code = written.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let args = written.get("args").cloned().unwrap_or_default();
+        Self { error: cause.to_string(), code, args }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AlertId, IncidentId};
+
+    #[test]
+    fn a_problem_comes_back_as_its_cause() {
+        let incident = IncidentId { year: 2026, number: 3 };
+        for cause in [Cause::NoPack, Cause::AlertTaken { alert: AlertId(7), incident }] {
+            let sent = serde_json::to_string(&Problem::from(&cause)).unwrap();
+
+            let read: Problem = serde_json::from_str(&sent).unwrap();
+
+            assert_eq!(read.cause(), Some(cause), "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_a_newer_hub_leaves_the_english_text() {
+        let sent = r#"{"error":"moon is full","code":"full_moon","args":{"moons":2}}"#;
+
+        let read: Problem = serde_json::from_str(sent).unwrap();
+
+        assert_eq!((read.cause(), read.error.as_str()), (None, "moon is full"));
+    }
 }

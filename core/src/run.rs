@@ -41,6 +41,12 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Tells whether something still works or waits.
+    #[must_use]
+    pub fn is_under_way(self) -> bool {
+        matches!(self, Self::Running | Self::WaitingForApproval | Self::Undoing)
+    }
+
     /// Returns the stable word.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -39,7 +39,7 @@ fn searchable(a: &Alert) -> String {
         a.agency.clone(),
         opt(&a.path),
         a.sha256.map(|h| h.to_string()).unwrap_or_default(),
-        opt(&a.what),
+        a.what.as_ref().map(|w| format!("{}\n{}", w.vi, w.en)).unwrap_or_default(),
         flow.unwrap_or_default(),
         a.incident.map(|i| i.to_string()).unwrap_or_default(),
     ]

@@ -1,57 +1,174 @@
-//! The command line.
+//! The command line. Its help texts are in [`khien_core::text::help`], both languages.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use khien_core::{
+    Lang,
+    text::{Message, help},
+};
 
-/// Khiên's collector: receives what agents found, keeps it, and relays signed orders.
+/// Everything that was typed.
 #[derive(Debug, Parser)]
 #[command(name = "khien-hub", version)]
 pub(crate) struct Args {
-    /// What to log to stderr, such as `info` or `khien_hub=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     pub(crate) log: String,
+    #[arg(long, global = true, env = "KHIEN_LANG", default_value = "vi", value_name = "vi|en")]
+    lang: Lang,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+/// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make the state folder, the CA, the server's key and the store; does nothing where they stand.
     Init {
-        /// The state folder.
         #[arg(long, env = "KHIEN_HUB_HOME")]
         home: PathBuf,
     },
-    /// Keep the list of operators.
     #[command(subcommand)]
     Operator(OperatorCommand),
-    /// Serve until told to stop.
     Run {
-        /// The state folder.
         #[arg(long, env = "KHIEN_HUB_HOME")]
         home: PathBuf,
-        /// Where to listen.
         #[arg(long, default_value = "0.0.0.0:8443")]
         listen: SocketAddr,
-        /// Stop when stdin reaches its end, as when the program that started the hub is gone.
         #[arg(long)]
         until_stdin_closes: bool,
     },
 }
 
+/// `khien-hub operator`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperatorCommand {
-    /// Admit an operator and print a client certificate, good for one year.
     Add {
-        /// The state folder.
         #[arg(long, env = "KHIEN_HUB_HOME")]
         home: PathBuf,
-        /// The operator's name as the team knows it.
         #[arg(long)]
         name: String,
-        /// A certificate signing request with an Ed25519 key, PEM.
         #[arg(long)]
         csr: PathBuf,
     },
+}
+
+/// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.
+pub(crate) fn parse() -> Result<Args, clap::Error> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let matches = command(asked_language(&typed)).try_get_matches_from(typed)?;
+    Args::from_arg_matches(&matches)
+}
+
+/// Returns the command with every help text in one language.
+fn command(lang: Lang) -> clap::Command {
+    let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
+    let root = localized(Args::command(), "", lang).disable_version_flag(true);
+    root.arg(explained(version, help::text("--version"), lang))
+}
+
+fn localized(mut command: clap::Command, path: &str, lang: Lang) -> clap::Command {
+    if let Some(text) = help::text(&format!("hub:{path}")) {
+        command = command.about(text.get(lang));
+    }
+    let args: Vec<String> = command.get_arguments().map(|a| a.get_id().to_string()).collect();
+    for id in args {
+        let text = help::text(&format!("hub:{path} --{id}"))
+            .or_else(|| help::text(&format!("hub:--{id}")))
+            .or_else(|| help::text(&format!("--{id}")));
+        command = command.mut_arg(&id, |a| explained(a, text, lang));
+    }
+    let nouns: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    for noun in nouns {
+        let below = format!("{path} {noun}").trim_start().to_owned();
+        command = command.mut_subcommand(&noun, |c| localized(c, &below, lang));
+    }
+    worded(command, lang)
+}
+
+/// Puts the words of the help itself in a language: its headings and its own option.
+fn worded(command: clap::Command, lang: Lang) -> clap::Command {
+    let asked = Arg::new("help").short('h').long("help").action(ArgAction::Help);
+    let usage = help::USAGE.get(lang);
+    command
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .arg(explained(asked, help::text("--help"), lang))
+        .subcommand_help_heading(help::COMMANDS.get(lang))
+        .help_template(format!("{{about-with-newline}}\n{usage} {{usage}}\n\n{{all-args}}{{after-help}}"))
+}
+
+/// Explains an option: what it is for, what it is without it, and what it may be.
+fn explained(mut arg: Arg, text: Option<Message>, lang: Lang) -> Arg {
+    let heading = if arg.is_positional() { help::ARGUMENTS } else { help::OPTIONS };
+    arg = arg.help_heading(heading.get(lang)).hide_default_value(true).hide_possible_values(true);
+    let takes = arg.get_action().takes_values();
+    let values: Vec<String> = arg.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+    let values = (takes && !values.is_empty()).then(|| help::VALUES.with(lang, &[&values.join(", ")]));
+    let usual = arg.get_default_values().first().and_then(|v| v.to_str()).filter(|v| takes && !v.is_empty());
+    let usual = usual.map(|v| help::DEFAULT.with(lang, &[&v]));
+    let text = text.map(|t| t.get(lang).to_owned());
+    let all: Vec<String> = [text, values, usual].into_iter().flatten().collect();
+    if all.is_empty() { arg } else { arg.help(all.join(" ")) }
+}
+
+/// Finds the language before the command line is parsed, since help itself is to be in it.
+fn asked_language(typed: &[OsString]) -> Lang {
+    let words: Vec<&str> = typed.iter().filter_map(|w| w.to_str()).collect();
+    let after = words.iter().position(|w| *w == "--lang").and_then(|i| words.get(i + 1).copied());
+    let joined = words.iter().find_map(|w| w.strip_prefix("--lang="));
+    let env = std::env::var("KHIEN_LANG").ok();
+    after.or(joined).or(env.as_deref()).and_then(|w| w.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without_help(command: &clap::Command, path: &str, missing: &mut Vec<String>) {
+        if command.get_about().is_none() {
+            missing.push(path.to_owned());
+        }
+        for arg in command.get_arguments().filter(|a| a.get_help().is_none()) {
+            missing.push(format!("{path} --{}", arg.get_id()));
+        }
+        for below in command.get_subcommands() {
+            without_help(below, format!("{path} {}", below.get_name()).trim_start(), missing);
+        }
+    }
+
+    #[test]
+    fn every_command_and_option_has_help_in_both_languages() {
+        for lang in [Lang::Vi, Lang::En] {
+            let mut missing = Vec::new();
+
+            without_help(&command(lang), "", &mut missing);
+
+            assert!(missing.is_empty(), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command(Lang::Vi).debug_assert();
+    }
+
+    #[test]
+    fn help_has_no_word_of_the_other_language() {
+        let help = |lang, path: &[&str]| {
+            let mut at = command(lang);
+            at.build();
+            path.iter()
+                .fold(&mut at, |c, name| c.find_subcommand_mut(name).unwrap())
+                .render_help()
+                .to_string()
+        };
+        for path in [&[][..], &["init"], &["operator", "add"], &["run"]] {
+            let (vi, en) = (help(Lang::Vi, path), help(Lang::En, path));
+
+            assert!(en.is_ascii() || path.is_empty(), "{en}");
+            for word in ["Usage", "Options", "Commands", "default:", "Print"] {
+                assert!(!vi.contains(word), "{word} in {vi}");
+            }
+        }
+    }
 }

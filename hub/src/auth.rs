@@ -9,17 +9,20 @@ use std::{
 };
 
 use axum::{
+    body::Body,
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
-use khien_core::{AgentId, Sha256};
+use http_body_util::BodyExt;
+use khien_core::{AgentId, Sha256, problem::Cause};
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::{
     fault::Fault,
     hub::Hub,
+    memory::Hold,
     store::{Operator, Read},
 };
 
@@ -53,9 +56,12 @@ pub(crate) struct OperatorPeer(pub(crate) Operator);
 
 /// What a key may be.
 #[derive(Debug, Clone)]
-enum Role {
+pub(crate) enum Role {
+    /// An agent that was admitted.
     Agent(AgentId),
+    /// Somebody of the team.
     Operator(Box<Operator>),
+    /// Anybody else, with a certificate or without.
     Nobody,
 }
 
@@ -84,18 +90,33 @@ impl Peers {
     }
 }
 
-/// Lets agents through and nobody else.
+/// Lets agents through and nobody else, each with no more than its share.
 pub(crate) async fn agents_only(
     State(hub): State<Arc<Hub>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Fault> {
     let Role::Agent(id) = role(&hub, peer(&request)).await? else {
-        return Err(Fault::Forbidden("this is for enrolled agents".to_owned()));
+        return Err(Fault::Forbidden(Cause::AgentsOnly));
     };
+    // Whoever sends too much is heard all the same.
     hub.fleet.heard(id);
+    let Some(place) = hub.under_way.take(id, hub.limits.under_way) else {
+        return Err(Fault::TooMuch { seconds: 1 });
+    };
+    hub.quotas.request(id, Instant::now())?;
+    let hold = hub.agents.hold(Sha256(id.0), Some(place));
     request.extensions_mut().insert(AgentPeer(id));
-    Ok(next.run(request).await)
+    request.extensions_mut().insert(hold.clone());
+    let answer = next.run(request).await;
+    hold.is_done();
+    // The place is free once the answer is taken, so that nobody piles up answers by not reading them.
+    Ok(answer.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _until_then = &hold;
+            frame
+        }))
+    }))
 }
 
 /// Lets operators through and nobody else.
@@ -105,17 +126,34 @@ pub(crate) async fn operators_only(
     next: Next,
 ) -> Result<Response, Fault> {
     let Role::Operator(operator) = role(&hub, peer(&request)).await? else {
-        return Err(Fault::Forbidden("this is for operators".to_owned()));
+        return Err(Fault::Forbidden(Cause::OperatorsOnly));
     };
+    let hold = hub.operators.hold(operator.id, None);
+    request.extensions_mut().insert(hold.clone());
     request.extensions_mut().insert(OperatorPeer(*operator));
-    Ok(next.run(request).await)
+    let answer = next.run(request).await;
+    hold.is_done();
+    Ok(answer)
+}
+
+/// Carries a request that was begun to its end even if the peer cuts it: work that was handed to the store or the disk
+/// goes on anyway, and must count as long as it does.
+pub(crate) async fn to_the_end(request: Request, next: Next) -> Result<Response, Fault> {
+    let hold = request.extensions().get::<Hold>().cloned();
+    let work = tokio::spawn(async move {
+        let answer = next.run(request).await;
+        drop(hold);
+        answer
+    });
+    work.await.map_err(|e| Fault::Internal(format!("answer a request: {e}")))
 }
 
 fn peer(request: &Request) -> Peer {
     request.extensions().get().copied().unwrap_or(Peer(None))
 }
 
-async fn role(hub: &Hub, peer: Peer) -> Result<Role, Fault> {
+/// Says what the key of a connection is.
+pub(crate) async fn role(hub: &Hub, peer: Peer) -> Result<Role, Fault> {
     let Peer(Some(key)) = peer else { return Ok(Role::Nobody) };
     if let Some(role) = hub.peers.known(&key) {
         return Ok(role);

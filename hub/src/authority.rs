@@ -4,7 +4,9 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 use khien_core::{
-    Sha256, Timestamp, protocol,
+    Sha256, Timestamp,
+    problem::Cause,
+    protocol,
     time::{self, SignedDuration},
 };
 use rcgen::{
@@ -74,16 +76,15 @@ pub(crate) struct Request {
 impl Request {
     /// Reads one; only Ed25519 and P-256 are taken.
     pub(crate) fn read(pem: &str) -> Result<Self, Fault> {
-        let bad = |why: &str| Fault::Bad(format!("certificate signing request {why}"));
         if pem.len() > MAX_CSR {
-            return Err(bad("is larger than 8 KiB"));
+            return Err(Fault::Bad(Cause::CsrTooLarge { limit: MAX_CSR as u64 }));
         }
         let key = CertificateSigningRequestParams::from_pem(pem)
-            .map_err(|_| bad("cannot be read, expected PEM with a signature that holds"))?
+            .map_err(|_| Fault::Bad(Cause::CsrUnreadable))?
             .public_key;
         let algorithm = key.algorithm();
         if *algorithm != PKCS_ED25519 && *algorithm != PKCS_ECDSA_P256_SHA256 {
-            return Err(bad("has another key than Ed25519 or P-256"));
+            return Err(Fault::Bad(Cause::CsrKeyKind));
         }
         let ed25519 = match *algorithm == PKCS_ED25519 {
             true => key.der_bytes().try_into().ok(),

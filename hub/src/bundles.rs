@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use khien_core::{
     Sha256, Timestamp,
     api::PackState,
     bundle::{self, Pack},
+    problem::Cause,
     signature::Signed,
 };
 
@@ -31,19 +33,20 @@ fn keep(
     now: Timestamp,
 ) -> Result<(PackState, Pack), Fault> {
     let keys = orders::trusted(tx)?;
-    let pack = bundle::open(&signed, &keys).map_err(|e| Fault::Forbidden(format!("pack is refused: {e}")))?;
+    let pack = bundle::open(&signed, &keys)
+        .map_err(|e| Fault::Forbidden(Cause::PackRefused { reason: (&e).into() }))?;
     let sha256 = Sha256::of(signed.body.as_bytes());
     let state = PackState { version: pack.version, sha256: Some(sha256) };
     if i64::try_from(pack.version).is_err() || pack.version == 0 {
-        return Err(Fault::Bad("a pack's version is a number from 1".to_owned()));
+        return Err(Fault::Bad(Cause::BadPackVersion));
     }
     if let Some(current) = tx.pack()? {
         if current.version == pack.version && current.sha256 == sha256 {
             return Ok((state, pack));
         }
         if pack.version <= current.version {
-            let (new, old) = (pack.version, current.version);
-            return Err(Fault::Conflict(format!("pack version {new} is not above the current one, {old}")));
+            let (offered, current) = (pack.version, current.version);
+            return Err(Fault::Conflict(Cause::PackNotNewer { offered, current }));
         }
     }
     tx.put_pack(&PackRow { version: pack.version, sha256, signed }, by.name(), now)?;
@@ -59,7 +62,23 @@ pub(crate) fn state(tx: &dyn Read) -> Result<PackState, Fault> {
 
 /// Returns the pack that is offered, as it was signed.
 pub(crate) fn signed(tx: &dyn Read) -> Result<Signed, Fault> {
-    Ok(tx.pack()?.ok_or_else(|| Fault::Missing("a rule pack".to_owned()))?.signed)
+    Ok(tx.pack()?.ok_or_else(|| Fault::Missing(Cause::NoPack))?.signed)
+}
+
+/// Returns the pack's text that every agent gets: one copy for all who fetch it at the same time.
+pub(crate) async fn offered(hub: &Hub) -> Result<Bytes, Fault> {
+    let mut offered = hub.offered.lock().await;
+    let version = hub.store.read(|tx| Ok(tx.pack_version()?)).await?;
+    if let Some((of, text)) = &*offered
+        && *of == version
+    {
+        return Ok(text.clone());
+    }
+    let signed = hub.store.read(|tx| signed(tx)).await?;
+    let text = serde_json::to_vec(&signed).map_err(|e| Fault::Internal(format!("write the pack: {e}")))?;
+    let text = Bytes::from(text);
+    *offered = Some((version, text.clone()));
+    Ok(text)
 }
 
 /// Reads the stored pack at the start, for the words that describe detections. One whose signer was shut out since

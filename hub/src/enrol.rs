@@ -4,6 +4,7 @@ use khien_core::{
     AgentId, Sha256, Timestamp, Untrusted,
     api::{NewToken, TokenSecret},
     asset::{Agent, Health, HostFacts, Presence},
+    problem::Cause,
     protocol::{Enroll, Enrolled},
     time::{self, SignedDuration},
 };
@@ -28,10 +29,11 @@ const MAX_VERSION: usize = 64;
 pub(crate) async fn invite(hub: &Hub, by: &Operator, wanted: NewToken) -> Result<TokenSecret, Fault> {
     let agency = wanted.agency.trim().to_owned();
     if agency.is_empty() || agency.len() > MAX_AGENCY || agency.chars().any(khien_core::untrusted::hides) {
-        return Err(Fault::Bad("agency must have 1 to 200 bytes and no control characters".to_owned()));
+        return Err(Fault::Bad(Cause::BadAgency { limit: MAX_AGENCY as u64 }));
     }
     if !(1..=MAX_HOURS).contains(&wanted.hours) {
-        return Err(Fault::Bad(format!("a token lives 1 to {MAX_HOURS} hours, not {}", wanted.hours)));
+        let (limit, hours) = (MAX_HOURS.into(), wanted.hours.into());
+        return Err(Fault::Bad(Cause::BadHours { limit, hours }));
     }
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|e| Fault::Internal(format!("get random bytes: {e}")))?;
@@ -92,7 +94,7 @@ fn admit(
 
 /// Says no without saying which part was wrong.
 fn refused() -> Fault {
-    Fault::Forbidden("token is unknown, used or expired; ask an operator for a new one".to_owned())
+    Fault::Forbidden(Cause::TokenRefused)
 }
 
 /// Cuts what an agent says of its host.

@@ -16,6 +16,9 @@ use khien_core::{
     evidence::{Custody, CustodyAction, Evidence, MAX_EVIDENCE},
     incident::{Entry, EntryKind},
     order::{Outcome, Receipt},
+    problem::Cause,
+    reason::Reason,
+    text::hub::EVIDENCE_LINE,
 };
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
@@ -57,7 +60,7 @@ impl Uploads {
     fn begin(&self, order: OrderId) -> Result<Busy<'_>, Fault> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(order) {
             true => Ok(Busy { uploads: self, order }),
-            false => Err(Fault::Conflict(format!("evidence for order {order} is just being received"))),
+            false => Err(Fault::Conflict(Cause::EvidenceBusy { order })),
         }
     }
 }
@@ -78,6 +81,7 @@ impl Drop for Busy<'_> {
 pub(crate) async fn have(hub: &Arc<Hub>, agent: AgentId, id: OrderId) -> Result<Have, Fault> {
     let _busy = hub.uploads.begin(id)?;
     if let Some(evidence) = hub.store.read(move |tx| stored(tx, agent, id)).await? {
+        forget_incoming(hub, id).await?;
         return Ok(Have { have: evidence.size });
     }
     let order = open_order(hub, agent, id).await?;
@@ -102,14 +106,15 @@ pub(crate) async fn receive(
 ) -> Result<Have, Fault> {
     let _busy = hub.uploads.begin(id)?;
     if piece.size > MAX_EVIDENCE {
-        return Err(Fault::TooLarge(format!("evidence has at most {MAX_EVIDENCE} bytes")));
+        return Err(Fault::TooLarge(Cause::EvidenceTooLarge { limit: MAX_EVIDENCE }));
     }
     if let Some(evidence) = hub.store.read(move |tx| stored(tx, agent, id)).await? {
+        forget_incoming(hub, id).await?;
         return Ok(Have { have: evidence.size });
     }
     let order = open_order(hub, agent, id).await?;
     if order.allowed.verb.file().sha256 != piece.sha256 {
-        return Err(Fault::Conflict("this is not the content that was ordered".to_owned()));
+        return Err(Fault::Conflict(Cause::EvidenceOtherContent));
     }
     let path = hub.home.incoming_file(&id);
     let have = blocking(move || append(&path, piece, &bytes)).await??;
@@ -130,7 +135,7 @@ async fn verify(hub: &Hub, order: &OrderRow, piece: Piece) -> Result<(), Fault> 
     }
     tracing::warn!(agent = %order.allowed.agent, order = %order.id, ?hash, "evidence does not fit its hash");
     blocking(move || fs::remove_file(again)).await?;
-    Err(Fault::Conflict("the bytes do not have the hash that was ordered, all were dropped".to_owned()))
+    Err(Fault::Conflict(Cause::EvidenceOtherHash))
 }
 
 /// Returns the evidence of an order if this agent was the one to take it.
@@ -141,7 +146,7 @@ fn stored(tx: &dyn Read, agent: AgentId, id: OrderId) -> Result<Option<Evidence>
 async fn open_order(hub: &Hub, agent: AgentId, id: OrderId) -> Result<OrderRow, Fault> {
     let order = hub.store.read(move |tx| Ok(tx.order(id)?)).await?;
     let order = order.filter(|o| o.allowed.agent == agent && o.receipt.is_none() && runs::preserves(o));
-    order.ok_or_else(|| Fault::Forbidden(format!("order {id} does not ask this agent for evidence")))
+    order.ok_or_else(|| Fault::Forbidden(Cause::EvidenceNotAsked { order: id }))
 }
 
 /// Runs file work off the async threads.
@@ -159,10 +164,7 @@ fn append(path: &Path, piece: Piece, bytes: &[u8]) -> io::Result<Result<u64, Fau
     let have = file.seek(SeekFrom::End(0))?;
     let end = have.saturating_add(bytes.len() as u64);
     if piece.offset != have || end > piece.size {
-        return Ok(Err(Fault::Conflict(format!(
-            "the hub has {have} bytes of {}, send from there",
-            piece.size
-        ))));
+        return Ok(Err(Fault::Conflict(Cause::EvidenceGap { have, size: piece.size })));
     }
     file.write_all(bytes)?;
     if end == piece.size {
@@ -197,17 +199,49 @@ async fn finish(hub: &Arc<Hub>, order: OrderRow, size: u64) -> Result<(), Fault>
     let (home, id, sha256) = (hub.home.clone(), order.id, order.allowed.verb.file().sha256);
     blocking(move || settle(&home, id, sha256)).await?;
     hub.store.write(move |tx| record(tx, &order, size, Timestamp::now())).await?;
+    forget_incoming(hub, id).await
+}
+
+/// Removes the incoming name, also where an earlier try that was cut off did.
+async fn forget_incoming(hub: &Hub, id: OrderId) -> Result<(), Fault> {
     let incoming = hub.home.incoming_file(&id);
-    blocking(move || fs::remove_file(incoming)).await
+    blocking(move || match fs::remove_file(incoming) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    })
+    .await
+}
+
+/// Removes what came in for orders that wait for no evidence any more. For a start, before agents are heard.
+pub(crate) async fn sweep(hub: &Hub) -> Result<(), Fault> {
+    let folder = hub.home.incoming();
+    let names =
+        blocking(move || fs::read_dir(folder)?.map(|e| Ok(e?.file_name())).collect::<io::Result<Vec<_>>>());
+    for name in names.await? {
+        let Some(id) = name.to_str().and_then(|n| n.parse::<OrderId>().ok()) else { continue };
+        let waits = hub
+            .store
+            .read(move |tx| {
+                let open = tx.order(id)?.is_some_and(|o| o.receipt.is_none());
+                Ok(open && tx.evidence_by_order(id)?.is_none())
+            })
+            .await?;
+        if !waits {
+            forget_incoming(hub, id).await?;
+        }
+    }
+    Ok(())
 }
 
 fn settle(home: &Home, order: OrderId, sha256: Sha256) -> io::Result<()> {
-    let place = home.evidence_file(&sha256);
+    let (incoming, place) = (home.incoming_file(&order), home.evidence_file(&sha256));
     if let Some(dir) = place.parent() {
         config::private_dir(dir)?;
         config::sync_dir(dir)?;
     }
-    match fs::hard_link(home.incoming_file(&order), &place) {
+    // The one who wrote the last piece may have been cut off before its bytes were on the disk.
+    File::open(&incoming)?.sync_all()?;
+    match fs::hard_link(incoming, &place) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
         _ => {}
     }
@@ -218,7 +252,7 @@ fn record(tx: &mut dyn Write, order: &OrderRow, size: u64, now: Timestamp) -> Re
     if tx.evidence_by_order(order.id)?.is_some() {
         return Ok(());
     }
-    let run = tx.run(order.run)?.ok_or_else(|| Fault::Missing(format!("run {}", order.run)))?;
+    let run = tx.run(order.run)?.ok_or_else(|| Fault::Missing(Cause::NoRun { run: order.run }))?;
     let host = fleet::host(tx, order.allowed.agent)?;
     let file = order.allowed.verb.file();
     let ordered = custody(order.created, &order.by, CustodyAction::Ordered, "khien", file.sha256);
@@ -233,7 +267,7 @@ fn record(tx: &mut dyn Write, order: &OrderRow, size: u64, now: Timestamp) -> Re
         order: order.id,
         custody: vec![ordered, received],
     })?;
-    let text = format!("{} ({size} B, SHA-256 {})", file.path, file.sha256);
+    let text = EVIDENCE_LINE.words_with(&[&file.path, &size, &file.sha256]);
     let entry = Entry { at: now, who: "hub".to_owned(), kind: EntryKind::EvidenceStored, text };
     incidents::write(tx, run.incident, entry)
 }
@@ -251,7 +285,7 @@ pub(crate) fn missing(tx: &dyn Read, order: &OrderRow, receipt: &Receipt) -> Res
     let held = tx.evidence_by_order(order.id)?;
     let fits =
         held.zip(evidence.as_ref()).is_some_and(|(h, said)| h.sha256 == said.sha256 && h.size == said.size);
-    Ok((!fits).then(|| Outcome::Failed { reason: "evidence was not uploaded".to_owned() }))
+    Ok((!fits).then_some(Outcome::Failed { reason: Reason::EvidenceMissing }))
 }
 
 /// Writes in the custody record when the agent read the bytes, as it says.
@@ -284,7 +318,7 @@ pub(crate) async fn export(
         .store
         .write(move |tx| {
             let all = tx.evidence_of(incident)?;
-            let missing = || Fault::Missing(format!("evidence {sha256} of incident {incident}"));
+            let missing = || Fault::Missing(Cause::NoEvidence { sha256, incident });
             let found = all.into_iter().find(|e| e.sha256 == sha256).ok_or_else(missing)?;
             let line = custody(Timestamp::now(), &by, CustodyAction::Exported, TOOL, sha256);
             tx.add_custody(found.order, &line)?;

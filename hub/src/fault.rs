@@ -2,35 +2,44 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use khien_core::protocol::{Mark, Problem};
+use khien_core::{
+    problem::Cause,
+    protocol::{Mark, Problem},
+};
 use serde::Serialize;
 
 use crate::store::StoreError;
 
-/// Why a request is not carried out.
+/// Why a request is not carried out. What the caller reads of it is a [`Cause`], never a sentence made here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     /// The request makes no sense.
     #[error("{0}")]
-    Bad(String),
+    Bad(Cause),
     /// The caller may not do it.
     #[error("{0}")]
-    Forbidden(String),
+    Forbidden(Cause),
     /// There is no such thing.
-    #[error("{0} does not exist")]
-    Missing(String),
+    #[error("{0}")]
+    Missing(Cause),
     /// It does not fit the state of things.
     #[error("{0}")]
-    Conflict(String),
+    Conflict(Cause),
     /// The batch does not go on where the lane ends.
     #[error("batch does not begin after the last stored record {}, send from there", .0.seq)]
     Gap(Mark),
     /// Larger than allowed.
     #[error("{0}")]
-    TooLarge(String),
+    TooLarge(Cause),
+    /// This caller sends more than its share.
+    #[error("more than the caller's share, try again in {seconds} s")]
+    TooMuch { seconds: u64 },
+    /// All callers together send more than the hub takes.
+    #[error("more than the hub takes, try again in {seconds} s")]
+    Overloaded { seconds: u64 },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,6 +59,19 @@ impl Fault {
         matches!(self, Self::Store(_) | Self::Internal(_))
     }
 
+    /// Returns what the caller is told. The cause of a failure is for the log; a peer learns no more than that it
+    /// was not its fault.
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Bad(c) | Self::Forbidden(c) | Self::Missing(c) | Self::Conflict(c) | Self::TooLarge(c) => {
+                c.clone()
+            }
+            Self::Gap(mark) => Cause::Gap { seq: mark.seq },
+            Self::TooMuch { seconds } | Self::Overloaded { seconds } => Cause::Busy { seconds: *seconds },
+            Self::Store(_) | Self::Internal(_) => Cause::HubFailed,
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Bad(_) => StatusCode::BAD_REQUEST,
@@ -57,6 +79,8 @@ impl Fault {
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) | Self::Gap(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMuch { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -65,24 +89,25 @@ impl Fault {
 /// A [`Problem`] that also says where the lane ends.
 #[derive(Serialize)]
 struct GapProblem {
-    error: String,
+    #[serde(flatten)]
+    problem: Problem,
     #[serde(flatten)]
     mark: Mark,
 }
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let (status, error) = (self.status(), self.to_string());
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(error, "request failed");
-            // The cause is for the log; a peer learns no more than that it was not its fault.
-            let error = "the hub could not do this, its log says why".to_owned();
-            return (status, Json(Problem { error })).into_response();
+        let (status, problem) = (self.status(), Problem::from(&self.cause()));
+        match status {
+            StatusCode::INTERNAL_SERVER_ERROR => tracing::error!(error = %self, "request failed"),
+            _ => tracing::debug!(%status, error = %self, "request refused"),
         }
-        tracing::debug!(%status, error, "request refused");
         match self {
-            Self::Gap(mark) => (status, Json(GapProblem { error, mark })).into_response(),
-            _ => (status, Json(Problem { error })).into_response(),
+            Self::Gap(mark) => (status, Json(GapProblem { problem, mark })).into_response(),
+            Self::TooMuch { seconds } | Self::Overloaded { seconds } => {
+                (status, [(header::RETRY_AFTER, seconds.to_string())], Json(problem)).into_response()
+            }
+            _ => (status, Json(problem)).into_response(),
         }
     }
 }

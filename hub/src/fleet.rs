@@ -10,7 +10,9 @@ use khien_core::{
     AgentId, Timestamp,
     asset::{Agent, Coverage, Health, Presence},
     detection::builtin,
+    problem::Cause,
     protocol::{Heartbeat, HeartbeatReply, Hello, Mark, SILENT_AFTER_SECONDS, Welcome},
+    text::hub as hub_text,
     time::{self, SignedDuration},
 };
 
@@ -88,7 +90,7 @@ pub(crate) async fn list(hub: &Hub) -> Result<Vec<Agent>, Fault> {
 
 /// Returns an agent that the connection named.
 pub(crate) fn host(tx: &dyn Read, id: AgentId) -> Result<Host, Fault> {
-    tx.host(id)?.ok_or_else(|| Fault::Missing(format!("agent {id}")))
+    tx.host(id)?.ok_or_else(|| Fault::Missing(Cause::NoAgent { agent: id }))
 }
 
 /// Answers the first word of a connection: what is stored of each lane.
@@ -99,7 +101,7 @@ pub(crate) fn hello(
     now: Timestamp,
 ) -> Result<Welcome, Fault> {
     if hello.lanes.len() > MAX_LANES {
-        return Err(Fault::Bad(format!("an agent names at most {MAX_LANES} lanes")));
+        return Err(Fault::Bad(Cause::TooManyLanes { limit: MAX_LANES as u64 }));
     }
     let mut host = host(tx, id)?;
     let facts = enrol::bounded(&hello.host);
@@ -153,9 +155,9 @@ pub(crate) fn is_same_silence(a: Timestamp, b: Timestamp) -> bool {
 fn bounded(mut health: Health) -> Health {
     health.coverage.truncate(MAX_COVERAGE);
     let cut = |text: &str| khien_core::untrusted::escape(text.as_bytes()).chars().take(256).collect();
-    for Coverage { backend, reason, .. } in &mut health.coverage {
+    // A reason bounds itself as it is read.
+    for Coverage { backend, .. } in &mut health.coverage {
         *backend = cut(backend);
-        *reason = reason.as_deref().map(cut);
     }
     health
 }
@@ -210,11 +212,12 @@ async fn fell_silent(hub: &Arc<Hub>, id: AgentId, from: Timestamp) -> Result<(),
             if host.agent.presence != Presence::Online || !again.fleet.is_silent(id) {
                 return Ok(());
             }
-            let desk = Desk { pack: (*pack).as_ref(), library: &library, now: Timestamp::now() };
+            let (quotas, now) = (&*again.quotas, Timestamp::now());
+            let desk = Desk { pack: (*pack).as_ref(), library: &library, quotas, now };
             host.silent_from = Some(from);
             host.agent.last_seen = from;
             set_presence(tx, &mut host, Presence::Silent)?;
-            let what = format!("nothing heard since {} (Vietnam time)", time::shown(from));
+            let what = hub_text::NOTHING_HEARD.words_with(&[&time::shown(from)]);
             let finding = Finding::about_agent(&host, builtin::AGENT_SILENT, "", what, desk.now);
             triage::take(tx, &host, desk.pack, finding, desk.now)
         })

@@ -2,16 +2,15 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use khien_core::bundle::Pack;
+use axum::body::Bytes;
+use khien_core::{AgentId, bundle::Pack};
 use khien_playbooks::Playbook;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::{
-    auth::Peers, authority::Authority, config::Home, evidence::Uploads, fleet::Fleet, store::sqlite::Store,
+    auth::Peers, authority::Authority, config::Home, evidence::Uploads, fleet::Fleet, limits::Limits,
+    memory::Memory, quota::Quotas, store::sqlite::Store, tally::Tally,
 };
-
-/// Bodies that are decompressed and read at the same time: bounds memory to this many times `MAX_INFLATED`.
-const HEAVY: usize = 8;
 
 /// The hub while it runs.
 pub(crate) struct Hub {
@@ -22,20 +21,30 @@ pub(crate) struct Hub {
     pub(crate) fleet: Fleet,
     pub(crate) uploads: Uploads,
     pub(crate) library: Arc<Vec<Playbook>>,
-    pub(crate) heavy: Arc<Semaphore>,
+    pub(crate) limits: Limits,
+    /// Memory for the bodies of agents.
+    pub(crate) agents: Arc<Memory>,
+    /// Memory for the bodies of operators.
+    pub(crate) operators: Arc<Memory>,
+    /// Requests of each agent that are under way.
+    pub(crate) under_way: Tally<AgentId>,
+    /// What each agent may send.
+    pub(crate) quotas: Arc<Quotas>,
+    /// The text of the pack that is offered, with its version.
+    pub(crate) offered: tokio::sync::Mutex<Option<(u64, Bytes)>>,
     /// Becomes true when the hub stops, so that nobody waits on.
     pub(crate) stopping: watch::Receiver<bool>,
     pack: RwLock<Arc<Option<Pack>>>,
 }
 
 impl Hub {
-    /// Puts it together.
+    /// Puts it together, without a pack.
     pub(crate) fn new(
         home: Home,
         store: Store,
         authority: Authority,
-        pack: Option<Pack>,
         stopping: watch::Receiver<bool>,
+        limits: Limits,
     ) -> Self {
         Self {
             home,
@@ -45,9 +54,14 @@ impl Hub {
             fleet: Fleet::default(),
             uploads: Uploads::default(),
             library: Arc::new(khien_playbooks::library()),
-            heavy: Arc::new(Semaphore::new(HEAVY)),
+            agents: Arc::new(Memory::new(limits.agents)),
+            operators: Arc::new(Memory::new(limits.operators)),
+            under_way: Tally::default(),
+            quotas: Arc::new(Quotas::new(limits.rates.clone())),
+            limits,
+            offered: tokio::sync::Mutex::default(),
             stopping,
-            pack: RwLock::new(Arc::new(pack)),
+            pack: RwLock::default(),
         }
     }
 

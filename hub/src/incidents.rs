@@ -1,11 +1,13 @@
 //! Incidents: opened from alerts, with a timeline that only grows.
 
 use khien_core::{
-    AlertId, IncidentId, Severity, Timestamp,
+    AlertId, IncidentId, Severity, Timestamp, Untrusted,
     alert::Alert,
-    api::OpenIncident,
+    api::{OpenIncident, ReportDrafted},
     incident::{Entry, EntryKind, Incident, IncidentStatus},
+    problem::Cause,
     run::RunSummary,
+    text::{Words, hub as words},
     time,
 };
 
@@ -16,8 +18,10 @@ use crate::{
 
 /// The longest title in characters.
 const MAX_TITLE: usize = 300;
-/// The longest note in bytes.
+/// The longest note, or reason to close, in bytes.
 const MAX_NOTE: usize = 16 << 10;
+/// The longest name of a form or a stage in the timeline, in bytes.
+const MAX_FORM: usize = 64;
 /// The most alerts with which an incident is opened.
 const MAX_ALERTS: usize = 500;
 
@@ -52,35 +56,40 @@ fn free_alerts(tx: &dyn Read, ids: &[AlertId]) -> Result<Vec<Alert>, Fault> {
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() || ids.len() > MAX_ALERTS {
-        return Err(Fault::Bad(format!("an incident is opened from 1 to {MAX_ALERTS} alerts")));
+        return Err(Fault::Bad(Cause::BadAlertCount { limit: MAX_ALERTS as u64 }));
     }
     let mut alerts = Vec::with_capacity(ids.len());
     for id in ids {
-        let alert = tx.alert(id)?.ok_or_else(|| Fault::Missing(format!("alert {id}")))?;
-        if let Some(other) = alert.incident {
-            return Err(Fault::Conflict(format!("alert {id} belongs to incident {other} already")));
+        let alert = tx.alert(id)?.ok_or_else(|| Fault::Missing(Cause::NoAlert { alert: id }))?;
+        if let Some(incident) = alert.incident {
+            return Err(Fault::Conflict(Cause::AlertTaken { alert: id, incident }));
         }
         alerts.push(alert);
     }
     Ok(alerts)
 }
 
-fn title(wanted: Option<&str>, alerts: &[Alert]) -> Result<String, Fault> {
+/// Takes the title that somebody typed, or else the first alert's.
+fn title(wanted: Option<&str>, alerts: &[Alert]) -> Result<Words, Fault> {
     let wanted = wanted.map(str::trim).filter(|t| !t.is_empty());
-    let title =
-        wanted.map_or_else(|| alerts.first().map(|a| a.title.vi.clone()).unwrap_or_default(), str::to_owned);
+    let Some(title) = wanted else {
+        return Ok(alerts.first().map(|a| a.title.clone()).unwrap_or_default());
+    };
     if title.chars().count() > MAX_TITLE || title.chars().any(khien_core::untrusted::hides) {
-        return Err(Fault::Bad(format!(
-            "a title has at most {MAX_TITLE} characters, none of them control characters"
-        )));
+        return Err(Fault::Bad(Cause::BadTitle { limit: MAX_TITLE as u64 }));
     }
-    Ok(title)
+    Ok(Words::same(title))
+}
+
+/// Says where an alert is, or what it saw.
+fn place(alert: &Alert) -> Words {
+    let path = alert.path.as_ref().map(|p| Words::same(p.to_string()));
+    let flow = || alert.flow.as_ref().map(|f| Words::same(format!("{} → {}", f.client, f.server)));
+    path.or_else(|| alert.what.clone()).or_else(flow).unwrap_or_default()
 }
 
 fn join(tx: &mut dyn Write, id: IncidentId, mut alert: Alert) -> Result<(), Fault> {
-    let place = alert.path.as_ref().or(alert.what.as_ref()).map(ToString::to_string);
-    let place = place.or_else(|| alert.flow.as_ref().map(|f| format!("{} → {}", f.client, f.server)));
-    let text = format!("{} {}: {}", alert.id, alert.title.vi, place.unwrap_or_default());
+    let text = words::ALERT_LINE.words_with(&[&alert.id, &alert.title, &place(&alert)]);
     let who = format!("agent {}", alert.host);
     tx.add_entry(id, &Entry { at: alert.first_seen, who, kind: EntryKind::Detected, text })?;
     alert.incident = Some(id);
@@ -98,10 +107,67 @@ pub(crate) fn note(
 ) -> Result<Incident, Fault> {
     let text = text.trim();
     if text.is_empty() || text.len() > MAX_NOTE {
-        return Err(Fault::Bad("a note has 1 byte to 16 KiB".to_owned()));
+        return Err(Fault::Bad(Cause::BadNote { limit: MAX_NOTE as u64 }));
     }
     row(tx, id)?;
-    write(tx, id, Entry { at: now, who: by.to_owned(), kind: EntryKind::Note, text: text.to_owned() })?;
+    write(tx, id, Entry { at: now, who: by.to_owned(), kind: EntryKind::Note, text: Words::same(text) })?;
+    show(tx, id)
+}
+
+/// Closes an incident of which no run works or waits any more.
+pub(crate) fn close(
+    tx: &mut dyn Write,
+    id: IncidentId,
+    reason: &str,
+    by: &str,
+    now: Timestamp,
+) -> Result<Incident, Fault> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.len() > MAX_NOTE {
+        return Err(Fault::Bad(Cause::ReasonNeeded { limit: MAX_NOTE as u64 }));
+    }
+    set_status(tx, id, IncidentStatus::Closed)?;
+    if let Some(run) = tx.runs_of(id)?.into_iter().find(|r| r.state.is_under_way()) {
+        return Err(Fault::Conflict(Cause::RunUnfinished { incident: id, run: run.id }));
+    }
+    let text = Words::same(reason);
+    write(tx, id, Entry { at: now, who: by.to_owned(), kind: EntryKind::Closed, text })?;
+    show(tx, id)
+}
+
+/// Opens a closed incident again.
+pub(crate) fn reopen(
+    tx: &mut dyn Write,
+    id: IncidentId,
+    by: &str,
+    now: Timestamp,
+) -> Result<Incident, Fault> {
+    set_status(tx, id, IncidentStatus::Open)?;
+    let text = Words::default();
+    write(tx, id, Entry { at: now, who: by.to_owned(), kind: EntryKind::Reopened, text })?;
+    show(tx, id)
+}
+
+fn set_status(tx: &mut dyn Write, id: IncidentId, to: IncidentStatus) -> Result<(), Fault> {
+    let is = row(tx, id)?.status;
+    if !is.may_become(to) {
+        return Err(Fault::Conflict(Cause::IncidentStatus { incident: id, is }));
+    }
+    Ok(tx.set_incident_status(id, to)?)
+}
+
+/// Keeps in mind that a report was drafted.
+pub(crate) fn report_drafted(
+    tx: &mut dyn Write,
+    id: IncidentId,
+    report: &ReportDrafted,
+    by: &str,
+    now: Timestamp,
+) -> Result<Incident, Fault> {
+    row(tx, id)?;
+    let [form, stage] = [&report.form, &report.stage].map(|t| Untrusted::cut(t.raw(), MAX_FORM));
+    let text = words::REPORT_LINE.words_with(&[&form, &stage]);
+    write(tx, id, Entry { at: now, who: by.to_owned(), kind: EntryKind::ReportDrafted, text })?;
     show(tx, id)
 }
 
@@ -114,12 +180,12 @@ pub(crate) fn write(tx: &mut dyn Write, id: IncidentId, entry: Entry) -> Result<
 
 /// Returns an incident's own row.
 pub(crate) fn row(tx: &dyn Read, id: IncidentId) -> Result<IncidentRow, Fault> {
-    tx.incident(id)?.ok_or_else(|| Fault::Missing(format!("incident {id}")))
+    tx.incident(id)?.ok_or_else(|| Fault::Missing(Cause::NoIncident { incident: id }))
 }
 
 /// Returns an incident with all that hangs on it.
 pub(crate) fn show(tx: &dyn Read, id: IncidentId) -> Result<Incident, Fault> {
-    let row = tx.incident(id)?.ok_or_else(|| Fault::Missing(format!("incident {id}")))?;
+    let row = tx.incident(id)?.ok_or_else(|| Fault::Missing(Cause::NoIncident { incident: id }))?;
     whole(tx, row)
 }
 

@@ -2,32 +2,35 @@
 //!
 //! A record that makes no sense is kept and counted; it never stops its lane.
 
+use std::time::Instant;
+
 use khien_core::{
     Sha256, Timestamp, Untrusted,
     asset::Presence,
     bundle::Pack,
     detection::builtin,
-    event::ScanOutcome,
-    order::Receipt,
+    event::{ScanOutcome, Unseen},
+    problem::Cause,
     protocol::{Ack, Batch, MAX_RECORD, MAX_RECORDS, Mark, Record, Report},
-    time,
+    reason::Reason,
+    text::{Message, hub as words},
 };
 use khien_playbooks::Playbook;
 
 use crate::{
     fault::Fault,
-    fleet, runs,
+    fleet,
+    quota::Quotas,
+    runs,
     store::{EventRow, Host, Write},
     triage::{self, Finding},
 };
-
-/// The longest text of an agent's own words that is kept.
-const MAX_WORDS: usize = 512;
 
 /// What ingest needs to know beside the store.
 pub(crate) struct Desk<'a> {
     pub(crate) pack: Option<&'a Pack>,
     pub(crate) library: &'a [Playbook],
+    pub(crate) quotas: &'a Quotas,
     pub(crate) now: Timestamp,
 }
 
@@ -44,16 +47,16 @@ impl<'a> Desk<'a> {
 /// Checks what can be checked without the store.
 pub(crate) fn check(batch: &Batch) -> Result<(), Fault> {
     if batch.records.len() > MAX_RECORDS {
-        return Err(Fault::TooLarge(format!("a batch has at most {MAX_RECORDS} records")));
+        return Err(Fault::TooLarge(Cause::TooManyRecords { limit: MAX_RECORDS as u64 }));
     }
     if batch.records.iter().any(|r| r.body.len() > MAX_RECORD) {
-        return Err(Fault::TooLarge(format!("a record has at most {MAX_RECORD} bytes")));
+        return Err(Fault::TooLarge(Cause::RecordTooLarge { limit: MAX_RECORD as u64 }));
     }
     let rising = batch.records.windows(2).all(|pair| pair[0].seq.checked_add(1) == Some(pair[1].seq));
     let fits = batch.records.iter().all(|r| r.seq > 0 && i64::try_from(r.seq).is_ok());
     match rising && fits {
         true => Ok(()),
-        false => Err(Fault::Bad("records of a batch are numbered from 1, rising by one".to_owned())),
+        false => Err(Fault::Bad(Cause::RecordsNotInOrder)),
     }
 }
 
@@ -93,12 +96,24 @@ fn seen_before(
         return Ok(());
     }
     tx.put_event(&desk.event(host, at, hash, &record.body))?;
-    altered(tx, desk, host, at, "two contents came under one number")
+    altered(tx, desk, host, at, words::TWO_CONTENTS)
 }
 
-fn altered(tx: &mut dyn Write, desk: &Desk<'_>, host: &Host, at: Mark, how: &str) -> Result<(), Fault> {
-    let what = format!("{how}: record {} of lane {}", at.seq, at.epoch);
+fn altered(tx: &mut dyn Write, desk: &Desk<'_>, host: &Host, at: Mark, how: Message) -> Result<(), Fault> {
+    let what = how.words_with(&[&at.seq, &at.epoch]);
     let finding = Finding::about_agent(host, builtin::EVENT_FORK, &at.epoch.to_string(), what, desk.now);
+    raise(tx, desk, host, finding)
+}
+
+/// Counts a finding. What would be one more new alert than the agent's share is counted in one alert about the agent;
+/// the record is kept like any other.
+fn raise(tx: &mut dyn Write, desk: &Desk<'_>, host: &Host, mut finding: Finding) -> Result<(), Fault> {
+    let is_new = tx.alert_by_key(&finding.key)?.is_none();
+    if is_new && !desk.quotas.new_alert(host.agent.id, Instant::now()) {
+        let what = words::MORE_ALERTS_THAN_ITS_SHARE.words_with(&[&finding.rule]);
+        let flood = Finding::about_agent(host, builtin::AGENT_FLOOD, "", what, finding.at);
+        finding = Finding { path: finding.path, ..flood };
+    }
     triage::take(tx, host, desk.pack, finding, desk.now)
 }
 
@@ -106,7 +121,7 @@ fn keep(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, at: Mark, record: 
     let hash = Sha256::of(record.body.as_bytes());
     tx.put_event(&desk.event(host, at, hash, &record.body))?;
     if hash != record.hash {
-        altered(tx, desk, host, at, "content does not fit its hash")?;
+        altered(tx, desk, host, at, words::OTHER_HASH)?;
     }
     match serde_json::from_str(&record.body) {
         Ok(report) => match understand(tx, desk, host, report) {
@@ -128,38 +143,48 @@ fn keep(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, at: Mark, record: 
 fn understand(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, report: Report) -> Result<(), Fault> {
     let finding = match report {
         Report::Detection(detection) => Finding::detected(host, detection),
-        Report::NotScanned { path, outcome, at } => not_scanned(host, path, outcome, at),
+        Report::NotScanned { path, outcome, at, unseen } => not_scanned(host, path, (outcome, &unseen), at),
         Report::Blind { scope, cause, from, until, lost } => {
-            let cause = words(&cause);
-            let lost = lost.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
-            let what = format!("{scope}: {lost} events lost {}: {cause}", span(from, until));
-            Finding::about_agent(host, builtin::SENSOR_BLIND, &format!("{scope}\0{cause}"), what, until)
+            let what = words::events_lost(&scope, lost, &words::span(from, until), &cause.words());
+            let about = format!("{scope}\0{}", cause.code());
+            Finding::about_agent(host, builtin::SENSOR_BLIND, &about, what, until)
         }
         Report::Dropped { count, from, until } => {
-            let what = format!("spool was full {}, {count} records dropped", span(from, until));
+            let what = words::SPOOL_FULL.words_with(&[&count, &words::span(from, until)]);
             Finding::about_agent(host, builtin::SENSOR_BLIND, "spool", what, until)
         }
         Report::Refused { order, reason, at } => {
-            let reason = words(&reason);
+            let finding = refusal(host, builtin::ORDER_REFUSED, &reason, at);
             if let Some(order) = order {
-                runs::refused_by_agent(tx, &desk.runs(), host, order, &reason)?;
+                runs::refused_by_agent(tx, &desk.runs(), host, order, reason)?;
             }
-            Finding::about_agent(host, builtin::ORDER_REFUSED, &reason, reason.clone(), at)
+            finding
         }
-        Report::PackRefused { reason, at } => {
-            let reason = words(&reason);
-            Finding::about_agent(host, builtin::PACK_REFUSED, &reason, reason.clone(), at)
-        }
-        Report::Receipt(receipt) => return runs::receipt(tx, &desk.runs(), host, bounded(receipt)),
+        Report::PackRefused { reason, at } => refusal(host, builtin::PACK_REFUSED, &reason, at),
+        Report::Receipt(receipt) => return runs::receipt(tx, &desk.runs(), host, receipt),
         Report::Started { at, died_after } => return started(tx, desk, host, at, died_after),
         Report::Stopping { at: _ } => return fleet::set_presence(tx, host, Presence::Stopped),
     };
-    triage::take(tx, host, desk.pack, finding, desk.now)
+    raise(tx, desk, host, finding)
 }
 
-fn not_scanned(host: &Host, path: Untrusted, outcome: ScanOutcome, at: Timestamp) -> Finding {
+/// Says that an agent refused something; each cause is an alert of its own.
+fn refusal(host: &Host, rule: &str, reason: &Reason, at: Timestamp) -> Finding {
+    let about = match reason {
+        Reason::OthersUnreported { because, .. } => because.code(),
+        it => it.code(),
+    };
+    Finding::about_agent(host, rule, &about, reason.words(), at)
+}
+
+fn not_scanned(
+    host: &Host,
+    path: Untrusted,
+    (outcome, unseen): (ScanOutcome, &[Unseen]),
+    at: Timestamp,
+) -> Finding {
     let about = format!("{}\0{path}", outcome.as_str());
-    let what = outcome.as_str().to_owned();
+    let what = khien_core::text::inside::not_scanned(outcome, unseen);
     let path = Some(path);
     Finding { path, ..Finding::about_agent(host, builtin::SCAN_FAILED, &about, what, at) }
 }
@@ -179,24 +204,7 @@ fn started(
     if alerted.is_some_and(|s| fleet::is_same_silence(s, from)) {
         return Ok(());
     }
-    let what = format!("agent did not run {}", span(from, at));
+    let what = words::DID_NOT_RUN.words_with(&[&words::span(from, at)]);
     let finding = Finding::about_agent(host, builtin::AGENT_SILENT, "", what, at);
     triage::take(tx, host, desk.pack, finding, desk.now)
-}
-
-fn bounded(mut receipt: Receipt) -> Receipt {
-    if let khien_core::order::Outcome::Failed { reason } = &mut receipt.outcome {
-        *reason = words(reason);
-    }
-    receipt
-}
-
-/// Writes an interval as a responder reads it.
-fn span(from: Timestamp, until: Timestamp) -> String {
-    format!("from {} until {} (Vietnam time)", time::shown(from), time::shown(until))
-}
-
-/// Makes an agent's own words safe and short.
-fn words(text: &str) -> String {
-    khien_core::untrusted::escape(text.as_bytes()).chars().take(MAX_WORDS).collect()
 }

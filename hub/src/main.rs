@@ -15,25 +15,32 @@ mod fleet;
 mod hub;
 mod incidents;
 mod ingest;
+mod limits;
+mod memory;
 mod operators;
 mod orders;
+mod quota;
 mod routes;
 mod runs;
 mod server;
 mod stop;
 mod store;
 mod stream;
+mod tally;
 mod triage;
 
 use std::{io, process::ExitCode};
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Args, Command, OperatorCommand};
+use crate::args::{Command, OperatorCommand};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match args::parse() {
+        Ok(args) => args,
+        // Help, version, or what is wrong with the command line.
+        Err(e) => e.exit(),
+    };
     let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     // Fails only if a provider is installed already, which is then the same one.

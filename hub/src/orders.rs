@@ -4,6 +4,7 @@ use khien_core::{
     AgentId, RunId, Sha256, Timestamp,
     mandate::{self, CLOCK_SLACK, MAX_LIFE, Mandate, Refusal},
     order::{Allowed, Order},
+    problem::Cause,
     signature::{OperatorKey, Signed},
     time,
 };
@@ -44,10 +45,10 @@ fn check(
     now: Timestamp,
 ) -> Result<Mandate, Fault> {
     let keys = trusted(tx)?;
-    let refused = |why: Refusal| Fault::Forbidden(format!("mandate is refused: {why}"));
+    let refused = |why: Refusal| Fault::Forbidden(Cause::MandateRefused { reason: (&why).into() });
     let mandate = mandate::open(signed, &keys).map_err(refused)?;
     if !signed.signatures.iter().any(|s| Some(s.key) == caller.key.id()) {
-        return Err(Fault::Forbidden("mandate must be signed by the operator who sends it".to_owned()));
+        return Err(Fault::Forbidden(Cause::MandateNotBySender));
     }
     if mandate.expires.duration_since(mandate.issued) > MAX_LIFE {
         return Err(refused(Refusal::TooLong));
@@ -59,15 +60,13 @@ fn check(
         return Err(refused(Refusal::Expired(mandate.expires)));
     }
     if mandate.run != expected.run || mandate.playbook != expected.playbook {
-        return Err(Fault::Conflict("mandate is for another run or another playbook".to_owned()));
+        return Err(Fault::Conflict(Cause::MandateForOther));
     }
     if mandate.orders != expected.orders {
-        return Err(Fault::Conflict(
-            "mandate does not allow exactly the orders of this part of the playbook".to_owned(),
-        ));
+        return Err(Fault::Conflict(Cause::MandateOrders));
     }
     match tx.mandate_run(mandate.nonce)? {
-        Some(_) => Err(Fault::Conflict("mandate was used before".to_owned())),
+        Some(_) => Err(Fault::Conflict(Cause::MandateUsed)),
         None => Ok(mandate),
     }
 }

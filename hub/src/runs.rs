@@ -2,13 +2,16 @@
 //! killed goes on where it was and does no step twice.
 
 use khien_core::{
-    OrderId, RunId, Timestamp,
+    IncidentId, OrderId, RunId, StepId, Timestamp, Untrusted,
     api::{Approve, Refuse, StartRun, Undo},
     incident::{Entry, EntryKind, IncidentStatus},
     mandate::CLOCK_SLACK,
     order::{Allowed, Outcome, Receipt, Verb},
-    run::{Run, RunState, Target},
+    problem::Cause,
+    reason::{MAX_TEXT, Reason, quoted},
+    run::{Run, RunState, StepProgress, Target},
     signature::Signed,
+    text::{Words, hub as words},
     time::{self, SignedDuration},
 };
 use khien_playbooks::{
@@ -55,15 +58,11 @@ pub(crate) fn start(
         let same = run.incident == wanted.incident
             && run.playbook == wanted.playbook
             && run.targets == wanted.targets;
-        return if same {
-            Ok(run)
-        } else {
-            Err(Fault::Conflict(format!("run {} is another one", wanted.run)))
-        };
+        return if same { Ok(run) } else { Err(Fault::Conflict(Cause::RunIdTaken { run: wanted.run })) };
     }
     let playbook = known_playbook(library, &wanted.playbook)?;
     if playbook.hash != wanted.playbook_hash {
-        return Err(Fault::Conflict(format!("playbook `{}` has another text at the hub", playbook.id)));
+        return Err(Fault::Conflict(Cause::PlaybookDiffers { playbook: quoted(&playbook.id) }));
     }
     check_targets(tx, &wanted)?;
     let expected = Expected {
@@ -72,7 +71,7 @@ pub(crate) fn start(
         orders: engine::orders_from_start(playbook, &wanted.targets),
     };
     orders::admit(tx, &wanted.mandate, caller, &expected, now)?;
-    let text = playbook.title.vi.clone();
+    let text = playbook.title.clone();
     incidents::write(tx, wanted.incident, entry(caller.name(), EntryKind::RunStarted, text, now))?;
     let mut case = begin(playbook, wanted, caller, now);
     case.advance(tx, Input::Start, caller.name(), now)?;
@@ -99,22 +98,27 @@ fn begin(playbook: &Playbook, wanted: StartRun, caller: &Operator, now: Timestam
 
 fn known_playbook<'a>(library: &'a [Playbook], id: &str) -> Result<&'a Playbook, Fault> {
     let found = library.iter().find(|p| p.id == id);
-    found.ok_or_else(|| Fault::Conflict("playbook is not in the hub's library".to_owned()))
+    found.ok_or_else(|| Fault::Conflict(Cause::NoPlaybook { playbook: quoted(id) }))
+}
+
+/// Checks that the team works on an incident.
+fn check_open(tx: &dyn Read, incident: IncidentId) -> Result<(), Fault> {
+    match incidents::row(tx, incident)?.status {
+        IncidentStatus::Open => Ok(()),
+        IncidentStatus::Closed => Err(Fault::Conflict(Cause::IncidentIsClosed { incident })),
+    }
 }
 
 /// Checks that a run works on what its incident is about, and on nothing else.
 fn check_targets(tx: &dyn Read, wanted: &StartRun) -> Result<(), Fault> {
-    let incident = incidents::row(tx, wanted.incident)?;
-    if incident.status == IncidentStatus::Closed {
-        return Err(Fault::Conflict(format!("incident {} is closed", incident.id)));
-    }
+    check_open(tx, wanted.incident)?;
     if wanted.targets.is_empty() || wanted.targets.len() > MAX_TARGETS {
-        return Err(Fault::Bad(format!("a run has 1 to {MAX_TARGETS} targets")));
+        return Err(Fault::Bad(Cause::BadTargetCount { limit: MAX_TARGETS as u64 }));
     }
     let mut places: Vec<_> = wanted.targets.iter().map(|t| (t.agent, &t.file.path)).collect();
     places.sort_unstable();
     if places.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(Fault::Bad("a run names each file once".to_owned()));
+        return Err(Fault::Bad(Cause::TargetTwice));
     }
     let alerts = tx.alerts_of(wanted.incident)?;
     let belongs = |t: &Target| {
@@ -123,10 +127,10 @@ fn check_targets(tx: &dyn Read, wanted: &StartRun) -> Result<(), Fault> {
         })
     };
     match wanted.targets.iter().find(|t| !belongs(t)) {
-        Some(t) => Err(Fault::Conflict(format!(
-            "{} is not in an alert of incident {}",
-            t.file.path, wanted.incident
-        ))),
+        Some(t) => {
+            let path = Untrusted::cut(t.file.path.raw(), MAX_TEXT);
+            Err(Fault::Conflict(Cause::NotInIncident { path, incident: wanted.incident }))
+        }
         None => Ok(()),
     }
 }
@@ -163,11 +167,11 @@ pub(crate) fn refuse(
 ) -> Result<Run, Fault> {
     let reason = wanted.reason.trim();
     if reason.is_empty() || reason.len() > MAX_REASON {
-        return Err(Fault::Bad("refusing a step needs a reason of at most 16 KiB".to_owned()));
+        return Err(Fault::Bad(Cause::ReasonNeeded { limit: MAX_REASON as u64 }));
     }
     let mut case = Case::load(tx, library, id)?;
     case.must_wait_for(&wanted.step)?;
-    let text = format!("{}: {reason}", case.step_title(&wanted.step));
+    let text = words::DETAIL.words_with(&[&case.step_title(&wanted.step), &reason]);
     incidents::write(tx, case.run.incident, entry(caller.name(), EntryKind::Refused, text, now))?;
     case.advance(tx, Input::Refuse { step: wanted.step }, caller.name(), now)?;
     Ok(case.run)
@@ -186,9 +190,9 @@ pub(crate) fn undo(
         return Ok(case.run);
     }
     if !case.machine.can_undo() {
-        let state = case.run.state.as_str();
-        return Err(Fault::Conflict(format!("run {id} is {state} and has nothing that can be undone now")));
+        return Err(Fault::Conflict(Cause::NothingToUndo { run: id, is: case.run.state }));
     }
+    check_open(tx, case.run.incident)?;
     let orders = case.machine.undo_orders();
     orders::admit(tx, &wanted.mandate, caller, &case.expected(orders), now)?;
     let text = case.title(library);
@@ -231,11 +235,11 @@ pub(crate) fn refused_by_agent(
     desk: &Desk<'_>,
     host: &Host,
     order: OrderId,
-    reason: &str,
+    reason: Reason,
 ) -> Result<(), Fault> {
     let open = tx.order(order)?.filter(|o| o.allowed.agent == host.agent.id && o.receipt.is_none());
     let Some(open) = open else { return Ok(()) };
-    let outcome = Outcome::Failed { reason: format!("agent refused the order: {reason}") };
+    let outcome = Outcome::Failed { reason: refused(reason) };
     let who = format!("agent {}", host.agent.host);
     answer(tx, desk, open, Receipt { order, at: desk.now, outcome }, &who)
 }
@@ -252,11 +256,11 @@ fn too_late(
         return Ok(());
     }
     let Some(run) = tx.run(order.run)? else { return Ok(()) };
-    let how = match &late.outcome {
-        Outcome::Done { .. } => "done".to_owned(),
-        Outcome::Failed { reason } => format!("failed: {reason}"),
+    let (step, path) = (title_of(&run.steps, &order.allowed.step), &order.allowed.verb.file().path);
+    let text = match &late.outcome {
+        Outcome::Done { .. } => words::LATE_DONE.words_with(&[&step, path]),
+        Outcome::Failed { reason } => words::LATE_FAILED.words_with(&[&step, path, &reason.words()]),
     };
-    let text = format!("late answer to {} of {}: {how}", order.allowed.step, order.allowed.verb.file().path);
     let who = format!("agent {}", host.agent.host);
     incidents::write(tx, run.incident, entry(&who, EntryKind::Note, text, now))
 }
@@ -269,8 +273,8 @@ pub(crate) fn answers_due(now: Timestamp) -> Timestamp {
 /// Gives up orders whose mandate has run out.
 pub(crate) fn expire(tx: &mut dyn Write, desk: &Desk<'_>) -> Result<(), Fault> {
     for order in tx.expired_orders(answers_due(desk.now))? {
-        let reason = "mandate expired before the agent answered".to_owned();
-        let receipt = Receipt { order: order.id, at: desk.now, outcome: Outcome::Failed { reason } };
+        let outcome = Outcome::Failed { reason: Reason::NoAnswer };
+        let receipt = Receipt { order: order.id, at: desk.now, outcome };
         answer(tx, desk, order, receipt, "hub")?;
     }
     Ok(())
@@ -302,13 +306,10 @@ fn answer(
 impl Case {
     /// Folds what was stored of a run.
     fn load(tx: &dyn Read, library: &[Playbook], id: RunId) -> Result<Self, Fault> {
-        let run = tx.run(id)?.ok_or_else(|| Fault::Missing(format!("run {id}")))?;
+        let run = tx.run(id)?.ok_or_else(|| Fault::Missing(Cause::NoRun { run: id }))?;
         let playbook = known_playbook(library, &run.playbook)?;
         if playbook.hash != run.playbook_hash {
-            return Err(Fault::Conflict(format!(
-                "playbook `{}` has changed since run {id} began",
-                run.playbook
-            )));
+            return Err(Fault::Conflict(Cause::PlaybookChanged { playbook: quoted(&run.playbook), run: id }));
         }
         let mut machine = Machine::new(playbook.clone(), run.targets.clone());
         for input in tx.inputs(id)? {
@@ -317,10 +318,10 @@ impl Case {
         Ok(Self { run, machine })
     }
 
-    fn must_wait_for(&self, step: &khien_core::StepId) -> Result<(), Fault> {
+    fn must_wait_for(&self, step: &StepId) -> Result<(), Fault> {
         match self.machine.waiting_for().as_ref() == Some(step) {
             true => Ok(()),
-            false => Err(Fault::Conflict(format!("run {} does not wait for step {step}", self.run.id))),
+            false => Err(Fault::Conflict(Cause::StepDoesNotWait { run: self.run.id, step: step.clone() })),
         }
     }
 
@@ -357,34 +358,46 @@ impl Case {
             Effect::StepEnded { step, ok: true } => (EntryKind::StepDone, self.step_title(&step)),
             Effect::StepEnded { step, ok: false } => (EntryKind::StepFailed, self.step_title(&step)),
             Effect::Ended(state) => {
-                let text = khien_core::text::alert::run_state(state).vi;
-                (EntryKind::RunEnded, format!("{}: {text}", self.run.playbook))
+                let state = khien_core::text::alert::run_state(state).words();
+                (EntryKind::RunEnded, words::DETAIL.words_with(&[&self.run.playbook, &state]))
             }
         };
         incidents::write(tx, self.run.incident, entry("hub", kind, text, now))?;
         Ok(Vec::new())
     }
 
-    fn step_title(&self, step: &khien_core::StepId) -> String {
-        let steps = self.machine.steps();
-        let title = steps.iter().find(|s| s.step == *step).map(|s| s.title.vi.clone());
-        title.filter(|t| !t.is_empty()).unwrap_or_else(|| step.to_string())
+    fn step_title(&self, step: &StepId) -> Words {
+        title_of(&self.machine.steps(), step)
     }
 
-    fn title(&self, library: &[Playbook]) -> String {
+    fn title(&self, library: &[Playbook]) -> Words {
         let found = library.iter().find(|p| p.id == self.run.playbook);
-        found.map_or_else(|| self.run.playbook.clone(), |p| p.title.vi.clone())
+        found.map_or_else(|| Words::same(self.run.playbook.as_str()), |p| p.title.clone())
+    }
+}
+
+/// Returns a step's title, or its name if it has none.
+fn title_of(steps: &[StepProgress], step: &StepId) -> Words {
+    let title = steps.iter().find(|s| s.step == *step).map(|s| s.title.clone());
+    title.filter(|t| !t.is_empty()).unwrap_or_else(|| Words::same(step.to_string()))
+}
+
+/// Says that the agent refused. A reason that holds another one is kept as it is: it says so itself.
+fn refused(reason: Reason) -> Reason {
+    match reason.is_nested() {
+        true => reason,
+        false => Reason::RefusedByAgent { because: Box::new(reason) },
     }
 }
 
 fn not_in_mandate(allowed: Allowed, now: Timestamp) -> Input {
     let Allowed { step, agent, verb } = allowed;
     let path = verb.file().path.clone();
-    let outcome = Outcome::Failed { reason: "mandate does not allow this order".to_owned() };
+    let outcome = Outcome::Failed { reason: Reason::NotInMandate };
     Input::Receipt { step, agent, path, outcome, at: now }
 }
 
-fn entry(who: &str, kind: EntryKind, text: String, at: Timestamp) -> Entry {
+fn entry(who: &str, kind: EntryKind, text: Words, at: Timestamp) -> Entry {
     Entry { at, who: who.to_owned(), kind, text }
 }
 

@@ -1,5 +1,9 @@
 //! The server: TLS 1.3 with client certificates of the hub's own CA, every wait and every count limited.
 
+mod door;
+#[cfg(test)]
+mod tests;
+
 use std::{convert::Infallible, io::Write, net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -24,36 +28,38 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::ServiceExt;
 
 use crate::{
-    auth::Peer, authority::Authority, bundles, config::Home, fleet, hub::Hub, routes, stop,
+    auth::Peer,
+    authority::Authority,
+    bundles,
+    config::Home,
+    evidence, fleet,
+    hub::Hub,
+    limits::{Limits, MAX_HEAD, MAX_STREAMS, WINDOW},
+    stop,
     store::sqlite::Store,
 };
+use door::Door;
 
-/// Connections at a time.
-const MAX_CONNECTIONS: u32 = 4_096;
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long a connection without a client certificate may last: it is only good for joining.
-const STRANGER: Duration = Duration::from_secs(15);
-/// Connections at a time without a client certificate, so that strangers never take the room of agents and operators.
-const MAX_STRANGERS: usize = 256;
-/// How long the head of an HTTP/1 request may take.
-const HEAD: Duration = Duration::from_secs(10);
-/// Requests at a time on one connection.
-const MAX_STREAMS: u32 = 32;
-/// The largest head of a request.
-const MAX_HEAD: u32 = 16 << 10;
+/// Streams that a peer opened and reset before the hub saw them, after which its connection is closed.
+const MAX_RESETS: usize = 32;
+/// Errors of a peer that the hub answers with a reset, after which its connection is closed.
+const MAX_ERRORS: usize = 128;
 /// How often a quiet connection is asked whether it still lives, and how long it may take to answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long requests at work may take when the hub stops.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Threads for work that blocks, each of which may hold a connection to the store.
+const BLOCKING: usize = 64;
 
 /// Serves until told to stop.
 pub(crate) fn run(home: &Path, listen: SocketAddr, until_stdin_closes: bool) -> anyhow::Result<()> {
     let home = Home::prepare(home)?;
     let _lock = home.lock()?;
     let (store, writer) = Store::open(&home.store()).context("open the store")?;
-    let parts = Parts { authority: Authority::load(&home)?, tls: tls(&home)?, home, store };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let limits = Limits { connections: door::room()?, ..Limits::default() };
+    let parts = Parts { authority: Authority::load(&home)?, tls: tls(&home)?, home, store, limits };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING).build()?;
     let result = runtime.block_on(serve(parts, listen, until_stdin_closes));
     runtime.shutdown_timeout(LAST_WORDS);
     // Every sender of writes is gone with the runtime: the writer does what waits, then ends.
@@ -70,16 +76,23 @@ struct Parts {
     authority: Authority,
     tls: ServerConfig,
     store: Store,
+    limits: Limits,
 }
 
 async fn serve(parts: Parts, listen: SocketAddr, until_stdin_closes: bool) -> anyhow::Result<()> {
-    let Parts { home, authority, tls, store } = parts;
+    let Parts { home, authority, tls, store, limits } = parts;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
     let failed = store.failed();
     let pack = store.read(|tx| Ok(bundles::stored(tx))).await?;
-    let hub = Arc::new(Hub::new(home, store, authority, pack, stopping));
+    let hub = Arc::new(Hub::new(home, store, authority, stopping, limits));
+    if let Some(pack) = pack {
+        hub.set_pack(pack);
+    }
+    if let Err(why) = evidence::sweep(&hub).await {
+        tracing::warn!(%why, "what came in for ended orders cannot be cleared away");
+    }
     let watcher = tokio::spawn(fleet::watch(Arc::clone(&hub)));
     let accepting = tokio::spawn(accept(listener, tls, Arc::clone(&hub)));
     say_ready(address)?;
@@ -111,12 +124,11 @@ fn tls(home: &Home) -> anyhow::Result<ServerConfig> {
     Ok(config)
 }
 
-/// Takes connections; the handshake is done in the connection's own task, so that a slow one holds up nobody.
+/// Takes connections and lets each through the door in a task of its own, so that a slow one holds up nobody.
 async fn accept(listener: TcpListener, tls: ServerConfig, hub: Arc<Hub>) {
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let router = routes::all(Arc::clone(&hub));
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
-    let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
+    let most = hub.limits.connections;
+    let room = Arc::new(Semaphore::new(most as usize));
+    let door = Arc::new(Door::new(TlsAcceptor::from(Arc::new(tls)), Arc::clone(&hub)));
     let mut stopping = hub.stopping.clone();
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
@@ -124,7 +136,7 @@ async fn accept(listener: TcpListener, tls: ServerConfig, hub: Arc<Hub>) {
             accepted = listener.accept() => accepted,
             () = stop::begun(&mut stopping) => break,
         };
-        let (tcp, _) = match tcp {
+        let (tcp, from) = match tcp {
             Ok(it) => it,
             Err(error) => {
                 // Out of file descriptors or the like: give others time to end.
@@ -133,57 +145,37 @@ async fn accept(listener: TcpListener, tls: ServerConfig, hub: Arc<Hub>) {
                 continue;
             }
         };
-        let (acceptor, router, stopping) = (acceptor.clone(), router.clone(), stopping.clone());
-        let strangers = Arc::clone(&strangers);
+        let door = Arc::clone(&door);
         tokio::spawn(async move {
-            if let Some(stream) = handshake(&acceptor, tcp).await {
-                let peer = Peer::of(stream.get_ref().1.peer_certificates());
-                let guest = peer.0.is_none().then(|| strangers.try_acquire_owned());
-                if !matches!(guest, Some(Err(_))) {
-                    converse(stream, peer, router, stopping).await;
-                }
-            }
+            door.receive(tcp, from).await;
             drop(permit);
         });
     }
     drop(listener);
     // Room for all again means that every connection has ended.
-    if timeout(LAST_WORDS, room.acquire_many(MAX_CONNECTIONS)).await.is_err() {
+    if timeout(LAST_WORDS, room.acquire_many(most)).await.is_err() {
         tracing::warn!("some requests were cut at the end");
     }
 }
 
-async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
-    let _ = tcp.set_nodelay(true);
-    match timeout(HANDSHAKE, acceptor.accept(tcp)).await {
-        Ok(Ok(stream)) => Some(stream),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "handshake failed");
-            None
-        }
-        Err(_) => {
-            tracing::debug!("handshake took too long");
-            None
-        }
-    }
-}
-
+/// Serves one connection until it ends, `patience` is over or the hub stops.
 async fn converse(
     stream: TlsStream<TcpStream>,
     peer: Peer,
     router: Router,
-    mut stopping: watch::Receiver<bool>,
+    hub: &Hub,
+    patience: Option<Duration>,
 ) {
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let answer = router.clone().oneshot(request.map(Body::new));
         async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
     });
-    let server = builder(if peer.0.is_some() { MAX_STREAMS } else { 1 });
+    let mut stopping = hub.stopping.clone();
+    let server = builder(if patience.is_none() { MAX_STREAMS } else { 1 }, hub.limits.head);
     let mut conversation = pin!(server.serve_connection(TokioIo::new(stream), service));
-    let patience = if peer.0.is_some() { Duration::MAX } else { STRANGER };
     let ended = tokio::select! {
-        ended = timeout(patience, conversation.as_mut()) => ended.unwrap_or(Ok(())),
+        ended = timeout(patience.unwrap_or(Duration::MAX), conversation.as_mut()) => ended.unwrap_or(Ok(())),
         () = stop::begun(&mut stopping) => {
             conversation.as_mut().graceful_shutdown();
             conversation.await
@@ -194,14 +186,18 @@ async fn converse(
     }
 }
 
-fn builder(streams: u32) -> auto::Builder<TokioExecutor> {
+fn builder(streams: u32, head: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 << 10);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(64 << 10);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams)
         .max_header_list_size(MAX_HEAD)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_ERRORS)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
     builder

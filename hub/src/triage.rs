@@ -8,7 +8,8 @@ use khien_core::{
     detection::{Detection, Subject, merge_key},
     event::{Excerpt, FileFacts, FlowFacts, MAX_EXCERPTS, Process},
     mandate::CLOCK_SLACK,
-    text::{Words, alert::builtin_rule},
+    problem::Cause,
+    text::{Words, builtin::builtin_rule},
     time,
 };
 
@@ -19,6 +20,8 @@ use crate::{
 
 /// The longest reason in bytes.
 const MAX_REASON: usize = 16 << 10;
+/// The longest text of an agent's own words that is kept, in bytes.
+const MAX_WORDS: usize = 512;
 
 /// One finding about a host, ready to be counted.
 pub(crate) struct Finding {
@@ -31,7 +34,7 @@ pub(crate) struct Finding {
     pub(crate) file: Option<FileFacts>,
     pub(crate) process: Option<Process>,
     pub(crate) flow: Option<FlowFacts>,
-    pub(crate) what: Option<Untrusted>,
+    pub(crate) what: Option<Words>,
     pub(crate) excerpts: Vec<Excerpt>,
     /// Whether a verdict of false positive also holds for the next one: never for what concerns an agent itself.
     pub(crate) can_be_known_false: bool,
@@ -55,7 +58,7 @@ impl Finding {
                 it.excerpts = f.excerpts;
             }
             Subject::Agent(a) => {
-                it.what = Some(a.what);
+                it.what = Some(Words::same(short(&a.what)));
                 it.can_be_known_false = false;
             }
         }
@@ -64,11 +67,10 @@ impl Finding {
     }
 
     /// Says something about an agent; findings of one rule with equal `about` are one alert.
-    pub(crate) fn about_agent(host: &Host, rule: &str, about: &str, what: String, at: Timestamp) -> Self {
+    pub(crate) fn about_agent(host: &Host, rule: &str, about: &str, what: Words, at: Timestamp) -> Self {
         let rule: RuleId = rule.parse().expect("names of built-in detectors are rule ids");
         let key = Sha256::of(format!("{}\0{rule}\0hub\0{about}", host.agent.id).as_bytes());
-        let what = Some(Untrusted::new(what));
-        Self { what, can_be_known_false: false, ..Self::bare(rule, key, at) }
+        Self { what: Some(what), can_be_known_false: false, ..Self::bare(rule, key, at) }
     }
 
     fn bare(rule: RuleId, key: Sha256, at: Timestamp) -> Self {
@@ -86,6 +88,11 @@ impl Finding {
             can_be_known_false: true,
         }
     }
+}
+
+/// Makes an agent's own words safe and short.
+fn short(text: &Untrusted) -> String {
+    Untrusted::cut(text.raw(), MAX_WORDS).to_string()
 }
 
 /// Counts a finding: a new alert, or one more of an alert that is there.
@@ -239,28 +246,27 @@ pub(crate) fn close(
 ) -> Result<Alert, Fault> {
     let reason = how.reason.trim();
     if how.verdict == Verdict::FalsePositive && reason.is_empty() {
-        return Err(Fault::Bad("closing as false positive needs a reason".to_owned()));
+        return Err(Fault::Bad(Cause::FalsePositiveNeedsReason));
     }
     if reason.len() > MAX_REASON {
-        return Err(Fault::Bad("a reason may have at most 16 KiB".to_owned()));
+        return Err(Fault::Bad(Cause::ReasonTooLong { limit: MAX_REASON as u64 }));
     }
     let from = found(tx, id)?.status;
     if from == Status::Closed {
-        return Err(Fault::Conflict(format!("alert {id} is closed already, reopen it first")));
+        return Err(Fault::Conflict(Cause::AlertIsClosed { alert: id }));
     }
     let reason = Some(reason).filter(|r| !r.is_empty());
     change(tx, id, from, &Decision { to: Status::Closed, verdict: Some(how.verdict), reason, by, at })
 }
 
 fn found(tx: &mut dyn Write, id: AlertId) -> Result<Alert, Fault> {
-    tx.alert(id)?.ok_or_else(|| Fault::Missing(format!("alert {id}")))
+    tx.alert(id)?.ok_or_else(|| Fault::Missing(Cause::NoAlert { alert: id }))
 }
 
 fn change(tx: &mut dyn Write, id: AlertId, from: Status, decision: &Decision<'_>) -> Result<Alert, Fault> {
     let mut alert = found(tx, id)?;
     if alert.status != from {
-        let (is, wanted) = (alert.status.as_str(), from.as_str());
-        return Err(Fault::Conflict(format!("alert {id} is {is}, this needs it to be {wanted}")));
+        return Err(Fault::Conflict(Cause::AlertStatus { alert: id, is: alert.status, needs: from }));
     }
     set_status(tx, &mut alert, decision)?;
     tx.put_alert(&alert)?;

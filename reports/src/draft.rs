@@ -1,6 +1,12 @@
 //! The one entry for whoever drafts a report: a case in, every file of it out.
 
-use khien_core::{Timestamp, alert::Alert, incident::Incident, run::Run};
+use khien_core::{
+    Timestamp,
+    alert::Alert,
+    incident::Incident,
+    run::Run,
+    text::{Words, trouble},
+};
 
 use crate::{
     document::build,
@@ -64,6 +70,18 @@ pub enum DraftError {
     /// JSON could not be written.
     #[error("write the report as JSON")]
     Json(#[from] serde_json::Error),
+}
+
+impl DraftError {
+    /// Says it in both languages.
+    #[must_use]
+    pub fn words(&self) -> Words {
+        match self {
+            Self::UnknownForm { form, known } => trouble::UNKNOWN_FORM.words_with(&[form, known]),
+            Self::Fill(e) => e.words(),
+            Self::Docx(_) | Self::Json(_) => trouble::NO_REPORT.words(),
+        }
+    }
 }
 
 /// Drafts the report of a case. It is never sent from here: a person reads, completes and signs it.

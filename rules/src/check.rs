@@ -7,7 +7,7 @@ use std::{
 
 use khien_core::{
     RuleId,
-    bundle::{Pack, RuleMeta},
+    bundle::{IndicatorSet, Pack, RuleMeta},
     text::Words,
     untrusted::{escape, hides},
 };
@@ -60,8 +60,12 @@ impl std::error::Error for Problem {}
 /// scopes.
 #[must_use]
 pub fn pack(pack: &Pack) -> Vec<Problem> {
-    let mut found: Vec<_> =
-        metadata(pack).into_iter().chain(rules_if_bounded(pack)).chain(domains(pack)).collect();
+    let mut found: Vec<_> = metadata(pack)
+        .into_iter()
+        .chain(rules_if_bounded(pack))
+        .chain(domains(pack))
+        .chain(sets(pack))
+        .collect();
     if found.is_empty() {
         let errors = [Scope::File, Scope::Stream].map(|scope| compile::compile(pack, scope).err());
         found.extend(errors.into_iter().flatten().flat_map(problems_of));
@@ -206,8 +210,25 @@ fn unwritten(pack: &Pack, meta: &RuleMeta, written: &BTreeSet<String>) -> Option
             Some(Problem::new(meta.id.as_str(), "yara", format!("no source has a rule `{name}`")))
         }
         None if pack.domains.iter().any(|d| d.rule == meta.id) => None,
+        None if pack.sets.iter().any(|s| s.rule == meta.id) => None,
         None => Some(Problem::new(meta.id.as_str(), "yara", "the rule has neither a YARA rule nor a list")),
     }
+}
+
+/// Checks the sets of digests and file names.
+#[must_use]
+pub fn sets(pack: &Pack) -> Vec<Problem> {
+    let known: BTreeSet<&RuleId> = pack.rules.iter().filter(|r| r.yara.is_none()).map(|r| &r.id).collect();
+    let fault = |set: &IndicatorSet| match indicator::files::check(set) {
+        _ if !known.contains(&set.rule) => Some("its list has no metadata in the pack".to_owned()),
+        _ if set.confidence > 100 => Some("confidence is more than 100 percent".to_owned()),
+        _ if set.source.trim().is_empty() || set.source.chars().any(hides) => {
+            Some("source must say who made the list".to_owned())
+        }
+        Err(e) => Some(e.to_string()),
+        Ok(()) => None,
+    };
+    pack.sets.iter().filter_map(|s| Some(Problem::new(s.rule.as_str(), "sets", fault(s)?))).collect()
 }
 
 /// Checks the lists of names.

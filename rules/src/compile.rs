@@ -7,6 +7,7 @@ use khien_core::{
 
 use crate::{
     check::{self, Problem},
+    route::{Part, Routed},
     source::{self, Rule},
 };
 
@@ -72,17 +73,18 @@ fn list(problems: &[Problem]) -> String {
 ///
 /// # Errors
 /// [`CompileError`].
-pub(crate) fn compile(pack: &Pack, scope: Scope) -> Result<yara_x::Rules, CompileError> {
+pub(crate) fn compile(pack: &Pack, scope: Scope) -> Result<Routed, CompileError> {
     bounded(pack)?;
     let problems = check::rules(pack);
     if !problems.is_empty() {
         return Err(CompileError::Problems(problems));
     }
-    let mut compiler = strict();
-    for source in &pack.sources {
-        add(&mut compiler, source, &fitting(source, pack, scope))?;
-    }
-    Ok(compiler.build())
+    let texts: Vec<_> = pack.sources.iter().map(|source| fitting(source, pack, scope)).collect();
+    let parts: Vec<_> = texts.iter().map(|text| Part { namespace: "default", text }).collect();
+    Routed::compile(&parts, &strict).map_err(|refused| {
+        let name = pack.sources.get(refused.part).map_or("", |s| &s.name);
+        told(name, parts.get(refused.part).map_or("", |p| p.text), &refused.error)
+    })
 }
 
 /// Refuses what is too much before any of it is parsed.
@@ -121,18 +123,18 @@ fn streams(pack: &Pack, rule: &Rule<'_>) -> bool {
     pack.rules.iter().any(|meta| meta.streams && meta.yara.as_deref() == Some(rule.name))
 }
 
-fn add(compiler: &mut yara_x::Compiler<'_>, source: &Source, text: &str) -> Result<(), CompileError> {
-    let Err(e) = compiler.add_source(text) else { return Ok(()) };
-    let label = e.labels().next();
+/// Says in one line what the compiler has against a source.
+fn told(name: &str, text: &str, error: &yara_x::errors::CompileError) -> CompileError {
+    let label = error.labels().next();
     let at = label.as_ref().map_or(0, |l| l.span().start()).min(text.len());
     let detail = label.map(|l| l.text().to_owned()).filter(|t| !t.is_empty());
-    let reason = detail.map_or_else(|| e.title().to_owned(), |d| format!("{}: {d}", e.title()));
-    Err(CompileError::Refused {
-        source_name: shown(&source.name),
+    let reason = detail.map_or_else(|| error.title().to_owned(), |d| format!("{}: {d}", error.title()));
+    CompileError::Refused {
+        source_name: shown(name),
         line: text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1,
-        code: e.code(),
+        code: error.code(),
         reason: shown(&reason),
-    })
+    }
 }
 
 /// Makes text of a pack fit for an error: cut and escaped.

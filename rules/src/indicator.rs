@@ -1,4 +1,10 @@
-//! Names that must not be asked for, looked up label by label.
+//! Indicators beside YARA: names of hosts, looked up label by label, and digests and names of files.
+
+pub mod digest;
+pub mod files;
+pub mod import;
+pub mod keys;
+pub mod names;
 
 use std::collections::HashMap;
 
@@ -192,6 +198,7 @@ mod tests {
             rules: Vec::new(),
             sources: Vec::new(),
             domains: names.iter().map(entry).collect(),
+            sets: Vec::new(),
         }
     }
 }

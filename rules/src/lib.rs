@@ -7,9 +7,12 @@ pub mod check;
 pub mod compile;
 pub mod indicator;
 pub mod pack;
+pub mod route;
 pub mod sample;
 pub mod scan;
 mod source;
+pub mod unpack;
+pub mod vietnamese;
 
 pub use compile::{CompileError, Scope};
 pub use pack::base_pack;

@@ -4,29 +4,40 @@
 //! base/
 //! ├── pack.toml     version, one [[rule]] table per rule, one [[list]] table per list
 //! ├── *.yar         YARA sources
-//! └── domains.txt   one name per line, `#` begins a comment
+//! ├── domains.txt   one name per line, `#` begins a comment
+//! └── *.list        digests or file names, in any form that [`import`](crate::indicator::import) reads
 //! ```
 
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, Read},
+    io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use khien_core::{
     RuleId, Timestamp,
-    bundle::{DomainIndicator, MAX_PACK, Pack, RuleMeta, Source},
+    bundle::{DomainIndicator, IndicatorSet, MAX_PACK, Pack, RuleMeta, SetKind, Source},
     text::Words,
 };
 use serde::Deserialize;
 
-use crate::{check::Problem, indicator};
+use crate::{
+    check::Problem,
+    indicator::{
+        self, files,
+        import::{self, Imported},
+    },
+};
 
+/// How the names of lists of digests and file names end.
+const LIST: &str = ".list";
 /// The file that names a pack's rules.
 const MANIFEST: &str = "pack.toml";
 /// The most files of one pack's folder.
 const MAX_FILES: usize = 4_096;
+/// The largest list of digests or file names as people write it, in bytes. In the pack an entry takes ten.
+const MAX_LIST: u64 = 512 << 20;
 
 /// The pack that comes with the program: each file's name and text.
 const BASE: &[(&str, &str)] = &[
@@ -77,8 +88,8 @@ pub enum PackError {
     reason = "the embedded pack never changes at run time, and a test reads it"
 )]
 pub fn base_pack(created: Timestamp) -> Pack {
-    assemble(BASE.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(), created)
-        .expect("the embedded pack is read by a test of this crate")
+    let files = BASE.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    assemble(files.collect(), created, None).expect("the embedded pack is read by a test of this crate")
 }
 
 /// Reads a pack from a folder.
@@ -95,15 +106,18 @@ pub fn load_dir(path: &Path, created: Timestamp) -> Result<Pack, PackError> {
             return Err(PackError::TooLarge { path: path.to_owned() });
         }
         let Some(name) = file.file_name().and_then(|n| n.to_str()).filter(|n| is_part(n)) else { continue };
+        if name.ends_with(LIST) {
+            continue;
+        }
         let text = read_text(&file, room).map_err(|e| failed(&file, e))?;
         room = room.checked_sub(text.len()).ok_or_else(|| PackError::TooLarge { path: path.to_owned() })?;
         files.insert(name.to_owned(), text);
     }
-    assemble(files, created)
+    assemble(files, created, Some(path))
 }
 
 fn is_part(name: &str) -> bool {
-    [".yar", ".yara", ".toml", ".txt"].iter().any(|end| name.ends_with(end)) && !name.starts_with('.')
+    [".yar", ".yara", ".toml", ".txt", LIST].iter().any(|end| name.ends_with(end)) && !name.starts_with('.')
 }
 
 /// Reads at most one byte more than there is room for, so that the caller sees the overflow.
@@ -156,20 +170,32 @@ struct RawWords {
 struct RawList {
     file: String,
     rule: String,
+    /// None for names of hosts.
+    kind: Option<SetKind>,
+    source: Option<String>,
+    confidence: Option<u8>,
+    expires: Option<String>,
 }
 
-fn assemble(mut files: BTreeMap<String, String>, created: Timestamp) -> Result<Pack, PackError> {
+/// Puts a pack together; `folder` is where its lists lie.
+fn assemble(
+    mut files: BTreeMap<String, String>,
+    created: Timestamp,
+    folder: Option<&Path>,
+) -> Result<Pack, PackError> {
     let manifest = files.remove(MANIFEST).ok_or(PackError::NoManifest)?;
     let manifest: Manifest = toml::from_str(&manifest).map_err(|e| PackError::Manifest(e.to_string()))?;
     let mut problems = Vec::new();
     let rules = manifest.rule.into_iter().filter_map(|raw| rule(raw, &mut problems)).collect();
-    let domains = manifest.list.iter().flat_map(|raw| list(raw, &files, &mut problems)).collect();
+    let (sets, names): (Vec<_>, Vec<_>) = manifest.list.iter().partition(|raw| raw.kind.is_some());
+    let domains = names.into_iter().flat_map(|raw| list(raw, &files, &mut problems)).collect();
+    let sets = sets.into_iter().filter_map(|raw| set(raw, folder, &mut problems)).collect();
     if !problems.is_empty() {
         return Err(PackError::Problems(problems));
     }
     let is_source = |(name, _): &(String, String)| name.ends_with(".yar") || name.ends_with(".yara");
     let sources = files.into_iter().filter(is_source).map(|(name, text)| Source { name, text }).collect();
-    Ok(Pack { version: manifest.version, created, rules, sources, domains })
+    Ok(Pack { version: manifest.version, created, rules, sources, domains, sets })
 }
 
 fn rule(raw: RawRule, problems: &mut Vec<Problem>) -> Option<RuleMeta> {
@@ -242,6 +268,56 @@ fn list(
         }
     }
     names
+}
+
+/// Reads a list of digests or file names. Its bad lines are problems: the author is there to mend them.
+fn set(raw: &RawList, folder: Option<&Path>, problems: &mut Vec<Problem>) -> Option<IndicatorSet> {
+    let (rule, expires, imported) = match set_parts(raw, folder) {
+        Ok(parts) => parts,
+        Err((field, what)) => {
+            problems.push(Problem::new(&raw.rule, field, what));
+            return None;
+        }
+    };
+    problems.extend(imported.told.iter().map(|bad| Problem::new(&raw.rule, "list.file", bad.to_string())));
+    if imported.bad > imported.told.len() {
+        let more = imported.bad - imported.told.len();
+        problems.push(Problem::new(&raw.rule, "list.file", format!("and {more} more bad lines")));
+    }
+    let section = files::section(&imported);
+    Some(IndicatorSet {
+        rule,
+        kind: raw.kind?,
+        source: raw.source.clone().unwrap_or_default(),
+        confidence: raw.confidence.unwrap_or(100),
+        expires,
+        entries: section.entries,
+        body: section.body,
+        globs: section.globs,
+    })
+}
+
+type SetParts = (RuleId, Option<Timestamp>, Imported);
+
+fn set_parts(raw: &RawList, folder: Option<&Path>) -> Result<SetParts, (&'static str, String)> {
+    let rule = raw.rule.parse().map_err(|_| ("list.rule", "is not a rule id".to_owned()))?;
+    let expires = raw.expires.as_deref().map(str::parse::<Timestamp>).transpose();
+    let expires =
+        expires.map_err(|_| ("list.expires", "is not a time such as 2027-01-31T00:00:00Z".to_owned()))?;
+    let plain = raw.file.ends_with(LIST) && !raw.file.contains(['/', '\\']) && !raw.file.starts_with('.');
+    let (true, Some(folder), Some(kind)) = (plain, folder, raw.kind) else {
+        return Err(("list.file", format!("is not the name of a file of the pack that ends in `{LIST}`")));
+    };
+    let imported = read_list(&folder.join(&raw.file), kind);
+    Ok((rule, expires, imported.map_err(|e| ("list.file", format!("cannot be read: {e}")))?))
+}
+
+fn read_list(path: &Path, kind: SetKind) -> io::Result<Imported> {
+    let facts = path.metadata()?;
+    if !facts.is_file() || facts.len() > MAX_LIST {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file of at most 512 MiB"));
+    }
+    import::read(BufReader::new(File::open(path)?.take(MAX_LIST)), kind)
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! Runs compiled rules over bytes, with a time limit, a typed outcome and bounded proof of what was found.
 
-use std::{cell::OnceCell, collections::HashMap, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use khien_core::{
     RuleId, Severity, Untrusted,
     bundle::Pack,
-    event::{EXCERPT_MATCH, EXCERPT_SIDE, Excerpt, MAX_EXCERPTS, ScanOutcome},
+    event::{EXCERPT_MATCH, EXCERPT_SIDE, Excerpt, Inside, MAX_EXCERPTS, ScanOutcome},
 };
 use serde::{Deserialize, Serialize};
 use yara_x::ScanError;
 
-use crate::compile::{CompileError, Scope, compile};
+use crate::{
+    compile::{CompileError, Scope, compile},
+    route::{self, LoadError, Routed},
+};
 
 /// The most hits reported of one scan; the most severe are kept.
 pub const MAX_HITS: usize = 64;
@@ -22,7 +25,7 @@ const ONE_BEAT: Duration = Duration::from_secs(1);
 
 /// Rules that are ready to run.
 pub struct Engine {
-    rules: yara_x::Rules,
+    rules: Routed,
     known: HashMap<String, (RuleId, Severity)>,
 }
 
@@ -30,7 +33,7 @@ pub struct Engine {
 /// them.
 pub struct Scanner<'e> {
     engine: &'e Engine,
-    scanner: OnceCell<yara_x::Scanner<'e>>,
+    scanner: route::Scanner<'e>,
 }
 
 /// How a scan ended and what it found.
@@ -47,6 +50,9 @@ pub struct Scanned {
 pub struct Hit {
     /// Which.
     pub rule: RuleId,
+    /// Where, if it is in a file inside the scanned one.
+    #[serde(default, skip_serializing_if = "Inside::is_empty")]
+    pub inside: Inside,
     /// The bytes around its first matches.
     pub excerpts: Vec<Excerpt>,
 }
@@ -57,20 +63,37 @@ impl Engine {
     /// # Errors
     /// [`CompileError`].
     pub fn compile(pack: &Pack, scope: Scope) -> Result<Self, CompileError> {
-        let known =
-            pack.rules.iter().filter_map(|r| Some((r.yara.clone()?, (r.id.clone(), r.severity)))).collect();
-        Ok(Self { rules: compile(pack, scope)?, known })
+        Ok(Self { rules: compile(pack, scope)?, known: known(pack) })
+    }
+
+    /// Loads what [`compiled`](Self::compiled) returned for the same pack and scope. It runs as machine code: the
+    /// caller has verified a signature over it before.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load(pack: &Pack, compiled: &[u8]) -> Result<Self, LoadError> {
+        Ok(Self { rules: Routed::deserialize(compiled)?, known: known(pack) })
+    }
+
+    /// Returns the compiled form, which loads far faster than the rules compile.
+    ///
+    /// # Errors
+    /// [`LoadError::Engine`].
+    pub fn compiled(&self) -> Result<Vec<u8>, LoadError> {
+        self.rules.serialize()
     }
 
     /// Returns the ids of the rules that run, private ones left out.
     pub fn rules(&self) -> impl Iterator<Item = &RuleId> {
-        self.rules.iter().filter_map(|r| self.known.get(r.identifier())).map(|(id, _)| id)
+        self.rules.rules().filter_map(|r| self.known.get(r.identifier())).map(|(id, _)| id)
     }
 
     /// Returns a scanner for many scans on one thread.
     #[must_use]
     pub fn scanner(&self) -> Scanner<'_> {
-        Scanner { engine: self, scanner: OnceCell::new() }
+        let mut scanner = self.rules.scanner();
+        scanner.max_matches(MAX_MATCHES);
+        Scanner { engine: self, scanner }
     }
 
     /// Scans bytes once. Whoever scans often takes a [`scanner`](Self::scanner).
@@ -84,19 +107,28 @@ impl Scanner<'_> {
     /// Scans bytes. A scan that goes on ends at most about one second after the limit.
     #[must_use]
     pub fn scan(&mut self, bytes: &[u8], timeout: Duration) -> Scanned {
-        let engine = self.engine;
-        self.scanner.get_or_init(|| prepared(engine));
-        let Some(scanner) = self.scanner.get_mut() else {
-            return Scanned::without_hits(ScanOutcome::Crashed);
-        };
-        match scanner.set_timeout(timeout.saturating_add(ONE_BEAT)).scan(bytes) {
-            Ok(results) => Scanned::of(hits(engine, &results, bytes)),
-            Err(e) => {
-                // What a broken-off scan left behind is not worth trusting.
-                self.scanner = OnceCell::new();
-                Scanned::without_hits(outcome_of(&e))
-            }
+        let known = &self.engine.known;
+        let found = self.scanner.scan(bytes, timeout.saturating_add(ONE_BEAT), |rule| {
+            known.get(rule.identifier()).map(|known| (known, excerpts(rule, bytes)))
+        });
+        match found {
+            Ok(found) => Scanned::of(hits(found)),
+            Err(e) => Scanned::without_hits(outcome_of(&e)),
         }
+    }
+
+    /// Puts the most severe hits first and leaves out what is more than [`MAX_HITS`].
+    pub(crate) fn keep_severest(&self, hits: &mut Vec<Hit>) {
+        let how_bad = |rule: &RuleId| {
+            self.engine.known.values().find(|(id, _)| id == rule).map(|(_, severity)| *severity)
+        };
+        hits.sort_by_cached_key(|hit| (std::cmp::Reverse(how_bad(&hit.rule)), hit.rule.clone()));
+        hits.truncate(MAX_HITS);
+    }
+
+    /// Starts the engine's clock thread and takes the memory that later scans need, while that is still allowed.
+    pub fn warm_up(&mut self) {
+        self.scanner.warm_up();
     }
 }
 
@@ -111,10 +143,9 @@ impl Scanned {
     }
 }
 
-fn prepared(engine: &Engine) -> yara_x::Scanner<'_> {
-    let mut scanner = yara_x::Scanner::new(&engine.rules);
-    scanner.max_matches_per_pattern(MAX_MATCHES);
-    scanner
+/// Returns what the pack says of each YARA rule.
+fn known(pack: &Pack) -> HashMap<String, (RuleId, Severity)> {
+    pack.rules.iter().filter_map(|r| Some((r.yara.clone()?, (r.id.clone(), r.severity)))).collect()
 }
 
 fn outcome_of(error: &ScanError) -> ScanOutcome {
@@ -125,15 +156,12 @@ fn outcome_of(error: &ScanError) -> ScanOutcome {
     }
 }
 
-fn hits(engine: &Engine, results: &yara_x::ScanResults<'_, '_>, bytes: &[u8]) -> Vec<Hit> {
-    let matching = results.matching_rules();
-    let mut known: Vec<_> =
-        matching.filter_map(|rule| Some((engine.known.get(rule.identifier())?, rule))).collect();
-    known.sort_by(|((a, how_bad_a), _), ((b, how_bad_b), _)| how_bad_b.cmp(how_bad_a).then(a.cmp(b)));
-    known.truncate(MAX_HITS);
-    known
+fn hits(mut found: Vec<(&(RuleId, Severity), Vec<Excerpt>)>) -> Vec<Hit> {
+    found.sort_by(|((a, how_bad_a), _), ((b, how_bad_b), _)| how_bad_b.cmp(how_bad_a).then(a.cmp(b)));
+    found.truncate(MAX_HITS);
+    found
         .into_iter()
-        .map(|((id, _), rule)| Hit { rule: id.clone(), excerpts: excerpts(&rule, bytes) })
+        .map(|((id, _), excerpts)| Hit { rule: id.clone(), inside: Inside::default(), excerpts })
         .collect()
 }
 

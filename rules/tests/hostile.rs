@@ -218,5 +218,6 @@ fn pack(text: &str, rules: &[(&str, &str)]) -> Pack {
         rules: rules.iter().map(meta).collect(),
         sources: vec![Source { name: "a.yar".to_owned(), text: text.to_owned() }],
         domains: Vec::new(),
+        sets: Vec::new(),
     }
 }

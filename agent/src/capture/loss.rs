@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use khien_core::{Timestamp, Untrusted, protocol::Report, time::SignedDuration};
+use khien_core::{Timestamp, Untrusted, protocol::Report, reason::Reason, time::SignedDuration};
 
 /// How long losses are gathered before they are told.
 pub(super) const INTERVAL: SignedDuration = SignedDuration::from_secs(10);
@@ -20,18 +20,6 @@ pub(super) enum Cause {
     Failed,
     /// A conversation was forgotten to make room.
     Evicted,
-}
-
-impl Cause {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Kernel => "packets dropped by the kernel",
-            Self::Queue => "packets shed because the agent was busy",
-            Self::Busy => "pieces of streams not scanned because the scanner was busy",
-            Self::Failed => "pieces of streams whose scan did not end",
-            Self::Evicted => "conversations forgotten to make room",
-        }
-    }
 }
 
 /// The losses of one interface that were not told yet.
@@ -61,10 +49,16 @@ impl Losses {
         let from = self.from.filter(|from| now.duration_since(*from) >= INTERVAL)?;
         let counts = std::mem::take(&mut self.counts);
         self.from = None;
-        let words: Vec<_> = counts.iter().map(|(cause, n)| format!("{n} {}", cause.words())).collect();
+        let of = |cause| counts.get(&cause).copied().unwrap_or(0);
         Some(Report::Blind {
             scope: self.scope.clone(),
-            cause: words.join(", "),
+            cause: Reason::PacketsLost {
+                kernel: of(Cause::Kernel),
+                queue: of(Cause::Queue),
+                busy: of(Cause::Busy),
+                failed: of(Cause::Failed),
+                evicted: of(Cause::Evicted),
+            },
             from,
             until: now,
             lost: Some(counts.values().sum()),
@@ -89,7 +83,7 @@ mod tests {
         assert_eq!(losses.due(start), None);
 
         let told = losses.due(start + INTERVAL);
-        let cause = "5 packets dropped by the kernel, 4 packets shed because the agent was busy".to_owned();
+        let cause = Reason::PacketsLost { kernel: 5, queue: 4, busy: 0, failed: 0, evicted: 0 };
         let scope = Untrusted::from("eth0");
         let until = start + INTERVAL;
         assert_eq!(told, Some(Report::Blind { scope, cause, from: start, until, lost: Some(9) }));

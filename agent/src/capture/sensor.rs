@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use khien_core::{Timestamp, Untrusted, asset::Sight, protocol::Report};
+use khien_core::{Timestamp, Untrusted, asset::Sight, protocol::Report, reason::Reason};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
@@ -68,7 +68,7 @@ impl Sensor {
         let name = format!("capture-{interface}");
         if let Err(error) = thread::Builder::new().name(name).spawn(move || self.run(stated)) {
             warn!(%interface, %error, "cannot start the capture thread");
-            meter.cover(coverage(&interface, Sight::Blind, Some(format!("no thread for it: {error}"))));
+            meter.cover(coverage(&interface, Sight::Blind, Some(Reason::NoThread { error: error.into() })));
         }
         answer
     }
@@ -108,7 +108,7 @@ impl Sensor {
         if let Some(from) = gone {
             self.report(Report::Blind {
                 scope: Untrusted::from(self.interface.as_str()),
-                cause: "the interface was down or away".to_owned(),
+                cause: Reason::InterfaceAway,
                 from,
                 until: Timestamp::now(),
                 lost: None,
@@ -173,17 +173,16 @@ impl Sensor {
     fn state_fragments(&self, before: u64) -> u64 {
         let fragments = self.tally.fragments.load(Ordering::Relaxed);
         if fragments > before {
-            let reason = format!("fragmented IP packets are not put together: {fragments} so far");
-            self.state(Sight::Reduced, Some(reason));
+            self.state(Sight::Reduced, Some(Reason::FragmentsNotJoined { count: fragments }));
         }
         let own = self.tally.own.load(Ordering::Relaxed);
         debug!(interface = %self.interface, fragments, own, "packets that were not looked at");
         fragments
     }
 
-    fn state(&self, sight: Sight, reason: Option<String>) {
+    fn state(&self, sight: Sight, reason: Option<Reason>) {
         if let Some(reason) = &reason {
-            warn!(interface = %self.interface, ?sight, reason, "network sight");
+            warn!(interface = %self.interface, ?sight, %reason, "network sight");
         }
         self.meter.cover(coverage(&self.interface, sight, reason));
     }
@@ -215,15 +214,13 @@ fn first(stated: &mut Option<oneshot::Sender<()>>) {
     }
 }
 
-/// Says why an interface cannot be seen, in plain words.
-fn reason(error: &io::Error) -> String {
+/// Says why an interface cannot be seen.
+fn reason(error: &io::Error) -> Reason {
     match (error.kind(), error.raw_os_error()) {
-        (io::ErrorKind::PermissionDenied, _) => {
-            "no privilege to read packets: needs root or CAP_NET_RAW".to_owned()
-        }
-        (_, Some(libc::ENETDOWN)) => "the interface is down".to_owned(),
-        (_, Some(libc::ENODEV | libc::ENXIO)) => "there is no such interface".to_owned(),
-        (_, Some(libc::ENOMEM)) => "no memory for the packet ring".to_owned(),
-        _ => format!("cannot be opened: {error}"),
+        (io::ErrorKind::PermissionDenied, _) => Reason::PacketsDenied,
+        (_, Some(libc::ENETDOWN)) => Reason::InterfaceDown,
+        (_, Some(libc::ENODEV | libc::ENXIO)) => Reason::NoInterface,
+        (_, Some(libc::ENOMEM)) => Reason::NoRingMemory,
+        _ => Reason::InterfaceNotOpened { error: error.into() },
     }
 }

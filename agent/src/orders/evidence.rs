@@ -6,10 +6,11 @@ use khien_core::{
     OrderId,
     order::{FileTarget, Preserved},
     protocol::EVIDENCE_CHUNK,
+    reason::{self, Reason},
 };
 
 use crate::{
-    respond::{Failure, Leave, Responder, evidence::Staged},
+    respond::{Leave, Responder, evidence::Staged},
     uplink::{Hub, Line, Trouble},
 };
 
@@ -17,35 +18,37 @@ use crate::{
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Copies the file, sends it, and lets go of the copy when the hub has all of it.
+/// Copies the file and sends the copy, which stays until the order is answered.
 pub(super) async fn preserve(
     responder: &Responder,
     line: &mut Line,
     order: OrderId,
     file: FileTarget,
     leave: Leave,
-) -> Result<Preserved, Failure> {
-    if leave == Leave::Look {
-        return Err(Failure("the mandate expired before the file was preserved".to_owned()));
-    }
+) -> Result<Preserved, Reason> {
     let responder = responder.clone();
-    let staged = tokio::task::spawn_blocking(move || responder.stage(order, &file)).await;
-    let staged = staged.map_err(|_| Failure("the agent failed over it".to_owned()))??;
-    let sent = send(&staged, line, order).await;
-    let preserved = staged.preserved.clone();
-    staged.discard();
-    sent.map(|()| preserved)
+    let staged = tokio::task::spawn_blocking(move || responder.stage(order, &file, leave)).await;
+    let staged = staged.map_err(|_| Reason::AgentFailed)??;
+    send(&staged, line, order).await?;
+    Ok(staged.preserved)
 }
 
-async fn send(staged: &Staged, line: &mut Line, order: OrderId) -> Result<(), Failure> {
+async fn send(staged: &Staged, line: &mut Line, order: OrderId) -> Result<(), Reason> {
     let mut failures = 0;
     while failures < TRIES {
         let hub = standing(line).await?;
         match send_over(staged, &hub, order).await {
             Ok(()) => return Ok(()),
             // 409 may only mean that the hub still works on the piece before; that passes.
-            Err(Trouble::Refused { status: 400..=408 | 410..=428 | 430..=499, error }) => {
-                return Err(Failure(format!("the hub refused the evidence: {error}")));
+            Err(Trouble::Refused { status: 400..=408 | 410..=428 | 430..=499, said }) => {
+                return Err(Reason::EvidenceRefused {
+                    vi: reason::quoted(&said.vi),
+                    en: reason::quoted(&said.en),
+                });
+            }
+            Err(Trouble::Later(wait)) => {
+                tokio::time::sleep(wait).await;
+                continue;
             }
             // The session sees the same and begins anew; until then there is nothing to hurry for.
             Err(Trouble::Line(error)) => tracing::warn!(%order, error, "evidence waits for the line"),
@@ -56,12 +59,12 @@ async fn send(staged: &Staged, line: &mut Line, order: OrderId) -> Result<(), Fa
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(Failure("the hub did not take the evidence".to_owned()))
+    Err(Reason::EvidenceNotTaken)
 }
 
-async fn standing(line: &mut Line) -> Result<Arc<Hub>, Failure> {
-    let hub = line.wait_for(Option::is_some).await.map_err(|_| Failure("the agent stops".to_owned()))?;
-    hub.clone().ok_or_else(|| Failure("the agent stops".to_owned()))
+async fn standing(line: &mut Line) -> Result<Arc<Hub>, Reason> {
+    let hub = line.wait_for(Option::is_some).await.map_err(|_| Reason::AgentStops)?;
+    hub.clone().ok_or(Reason::AgentStops)
 }
 
 async fn send_over(staged: &Staged, hub: &Hub, order: OrderId) -> Result<(), Trouble> {

@@ -6,10 +6,13 @@ use std::{
     os::fd::AsFd,
 };
 
-use khien_core::Sha256;
+use khien_core::{
+    Sha256,
+    reason::{OsError, Reason},
+};
 use sha2::Digest;
 
-use super::Failure;
+use super::os;
 
 /// The largest file that is taken into quarantine, or hashed to look at it.
 pub(super) const MAX_FILE: u64 = 1 << 30;
@@ -31,19 +34,34 @@ pub(super) fn hashed(from: &mut File, to: &mut dyn Write, max: u64) -> io::Resul
         };
         length += n as u64;
         if length > max {
-            return Err(io::Error::other(format!("larger than {max} bytes")));
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         hasher.update(&chunk[..n]);
         to.write_all(&chunk[..n])?;
     }
 }
 
+/// Says why copying failed: the file is longer than `max` bytes, or else what `why` makes of it.
+pub(super) fn failed(error: &io::Error, max: u64, why: fn(OsError) -> Reason) -> Reason {
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::FileTooLarge, None) => Reason::FileTooLarge { limit: max },
+        _ => why(error.into()),
+    }
+}
+
+/// Hashes a file that is only looked at.
+pub(super) fn hash(file: &mut File) -> Result<Sha256, Reason> {
+    match hashed(file, &mut io::sink(), MAX_FILE) {
+        Ok((hash, _)) => Ok(hash),
+        Err(error) => Err(failed(&error, MAX_FILE, |error| Reason::CannotRead { error })),
+    }
+}
+
 /// Refuses to fill the host's disk.
-pub(super) fn leaves_room(dir: impl AsFd, size: u64) -> Result<(), Failure> {
-    let free =
-        rustix::fs::fstatvfs(dir).map_err(|e| Failure::errno("cannot see how much space is free", e))?;
+pub(super) fn leaves_room(dir: impl AsFd, size: u64) -> Result<(), Reason> {
+    let free = rustix::fs::fstatvfs(dir).map_err(|e| Reason::CannotSeeSpace { error: os(e) })?;
     match free.f_bavail.saturating_mul(free.f_frsize) >= size.saturating_add(SPARE) {
         true => Ok(()),
-        false => Err(Failure::new("no space left that the host can spare")),
+        false => Err(Reason::NoSpareSpace),
     }
 }

@@ -4,21 +4,24 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::PathBuf,
+    path::Path,
 };
 
 use khien_core::{
     OrderId, Timestamp,
     evidence::MAX_EVIDENCE,
     order::{FileTarget, Preserved},
+    reason::{OsError, Reason},
 };
 
-use super::{Failure, Responder, copy, place::Place};
+use super::{Leave, Responder, copy, place::Place};
+
+/// What the name of an unfinished copy ends with.
+const PART: &str = "part";
 
 /// A copy of a file, whole, on its way to the hub.
 #[derive(Debug)]
 pub(crate) struct Staged {
-    place: PathBuf,
     file: File,
     /// What was taken.
     pub(crate) preserved: Preserved,
@@ -26,50 +29,66 @@ pub(crate) struct Staged {
 
 impl Responder {
     /// Takes the copy, or finds the one that was taken before the agent was cut off. Blocks on the disk.
-    pub(crate) fn stage(&self, order: OrderId, target: &FileTarget) -> Result<Staged, Failure> {
+    pub(crate) fn stage(&self, order: OrderId, target: &FileTarget, leave: Leave) -> Result<Staged, Reason> {
         self.keeps_out(target)?;
         let place = self.evidence.join(order.to_string());
         if let Some(staged) = self.staged(&place, target)? {
             return Ok(staged);
         }
-        let Some((mut opened, stat)) = (match Place::find(target.path.raw())? {
-            Some(found) => found.open()?,
-            None => None,
-        }) else {
-            return Err(Failure::new("the file is not there"));
-        };
-        if stat.st_size.unsigned_abs() > MAX_EVIDENCE {
-            return Err(Failure::new(format!("the file is larger than {MAX_EVIDENCE} bytes")));
+        if leave == Leave::Look {
+            return Err(Reason::ExpiredBefore);
         }
-        let part = place.with_extension("part");
-        let cannot = |e: &io::Error| Failure::io("cannot copy the file", e);
-        let dir = File::open(&self.evidence).map_err(|e| cannot(&e))?;
-        copy::leaves_room(&dir, stat.st_size.unsigned_abs())?;
-        let copied = copy_whole(&mut opened, &part, target)
-            .and_then(|()| fs::rename(&part, &place).and_then(|()| dir.sync_all()).map_err(|e| cannot(&e)));
-        if let Err(failure) = copied {
-            // What is left is overwritten by the next attempt at the latest.
-            let _ = fs::remove_file(&part);
-            return Err(failure);
-        }
-        self.staged(&place, target)?.ok_or_else(|| Failure::new("the copy of the file is gone"))
+        self.copy_out(&place, target)?;
+        self.staged(&place, target)?.ok_or(Reason::CopyGone)
     }
 
-    fn staged(&self, place: &PathBuf, target: &FileTarget) -> Result<Option<Staged>, Failure> {
+    /// Lets go of the copy that was taken for an order, whole or not. Blocks on the disk.
+    pub(crate) fn let_go(&self, order: OrderId) {
+        let place = self.evidence.join(order.to_string());
+        for name in [place.with_extension(PART), place] {
+            match fs::remove_file(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%order, %error, "a copy of evidence is left behind");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Copies the file to a place where it is whole or not at all.
+    fn copy_out(&self, place: &Path, target: &FileTarget) -> Result<(), Reason> {
+        let found = Place::find(target.path.raw())?.map(|found| found.open()).transpose()?.flatten();
+        let Some((mut opened, stat)) = found else { return Err(Reason::FileNotThere) };
+        if stat.st_size.unsigned_abs() > MAX_EVIDENCE {
+            return Err(Reason::FileTooLarge { limit: MAX_EVIDENCE });
+        }
+        let part = place.with_extension(PART);
+        let dir = File::open(&self.evidence).map_err(cannot)?;
+        copy::leaves_room(&dir, stat.st_size.unsigned_abs())?;
+        let copied = copy_whole(&mut opened, &part, target)
+            .and_then(|()| fs::rename(&part, place).and_then(|()| dir.sync_all()).map_err(cannot));
+        copied.inspect_err(|_| {
+            // What is left is overwritten by the next attempt at the latest.
+            let _ = fs::remove_file(&part);
+        })
+    }
+
+    fn staged(&self, place: &Path, target: &FileTarget) -> Result<Option<Staged>, Reason> {
+        let cannot = |error| Reason::CannotReadCopy { error };
         let mut file = match File::open(place) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::io("cannot read the copy of the file", &error)),
+            Err(error) => return Err(cannot(error.into())),
         };
         let (sha256, size) = copy::hashed(&mut file, &mut io::sink(), MAX_EVIDENCE)
-            .map_err(|e| Failure::io("cannot read the copy of the file", &e))?;
+            .map_err(|e| copy::failed(&e, MAX_EVIDENCE, cannot))?;
         if sha256 != target.sha256 {
             return Ok(None);
         }
         let taken = file.metadata().and_then(|m| m.modified()).ok();
         let at = taken.and_then(|t| Timestamp::try_from(t).ok()).unwrap_or_else(Timestamp::now);
         let preserved = Preserved { sha256, size, path: target.path.clone(), at };
-        Ok(Some(Staged { place: place.clone(), file, preserved }))
+        Ok(Some(Staged { file, preserved }))
     }
 }
 
@@ -81,27 +100,28 @@ impl Staged {
         self.file.read_exact_at(&mut chunk, offset)?;
         Ok(chunk)
     }
+}
 
-    /// Lets go of the copy.
-    pub(crate) fn discard(self) {
-        if let Err(error) = fs::remove_file(&self.place) {
+/// Removes all copies: none belongs to an order that is still to be answered.
+pub(super) fn sweep(evidence: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(evidence)? {
+        if let Err(error) = fs::remove_file(entry?.path()) {
             tracing::warn!(%error, "a copy of evidence is left behind");
         }
     }
+    Ok(())
 }
 
-fn copy_whole(opened: &mut File, part: &PathBuf, target: &FileTarget) -> Result<(), Failure> {
-    let cannot = |e: &io::Error| Failure::io("cannot copy the file", e);
-    let mut out = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(part)
-        .map_err(|e| cannot(&e))?;
-    let (hash, _) = copy::hashed(opened, &mut out, MAX_EVIDENCE).map_err(|e| cannot(&e))?;
+fn cannot(error: io::Error) -> Reason {
+    copy::failed(&error, MAX_EVIDENCE, |error: OsError| Reason::CannotCopy { error })
+}
+
+fn copy_whole(opened: &mut File, part: &Path, target: &FileTarget) -> Result<(), Reason> {
+    let mut options = OpenOptions::new();
+    let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(part).map_err(cannot)?;
+    let (hash, _) = copy::hashed(opened, &mut out, MAX_EVIDENCE).map_err(cannot)?;
     if hash != target.sha256 {
-        return Err(Failure::new("the file has other content than the order names"));
+        return Err(Reason::OtherContent);
     }
-    out.sync_all().map_err(|e| cannot(&e))
+    out.sync_all().map_err(cannot)
 }

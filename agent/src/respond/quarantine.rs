@@ -13,52 +13,62 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use khien_core::order::FileTarget;
-use rustix::fs::{AtFlags, Stat};
-
-use super::{
-    EXPIRED, Failure, Leave, Responder, copy,
-    place::{Identity, Place},
-    room,
-    traits::Traits,
+use khien_core::{
+    order::FileTarget,
+    reason::{OsError, Reason},
 };
+use rustix::fs::Stat;
+
+use super::{Leave, Responder, aside::Aside, copy, place::Place, room, traits::Traits};
 
 /// The largest written form of a file's traits: every attribute at its limit is far beyond what file systems keep.
 const MAX_TRAITS: u64 = 4 << 20;
+
+/// What the name of an unfinished room ends with.
+const PART: &str = "part";
 
 /// A room in quarantine.
 #[derive(Debug, Clone)]
 pub(super) struct Room(PathBuf);
 
 impl Responder {
-    pub(super) fn quarantine_file(&self, file: &FileTarget, leave: Leave) -> Result<(), Failure> {
-        let kept = Room::of(self, file).read(file)?;
-        let found = match Place::find(file.path.raw())? {
-            Some(place) => place.open()?.map(|(opened, stat)| (place, opened, stat)),
-            None => None,
-        };
-        match (found, leave) {
-            (None, _) if kept.is_some() => Ok(()),
-            (None, _) => Err(Failure::new("the file is not there")),
-            (Some(_), Leave::Look) => Err(Failure::new(EXPIRED)),
-            (Some((place, opened, stat)), Leave::Act) => {
-                self.keep(file, opened, &stat)?;
-                take_away(&place, &stat).inspect_err(|_| {
-                    // The file stays where it was, so its copy goes. If even that fails it is a spare copy.
-                    let _ = Room::of(self, file).clear();
+    pub(super) fn quarantine_file(&self, file: &FileTarget, leave: Leave) -> Result<(), Reason> {
+        let room = Room::of(self, file);
+        let kept = room.read(file)?.is_some();
+        let place = Place::find(file.path.raw())?;
+        let aside = Aside::of(self, file)?;
+        aside.settle(file, kept, place.as_ref())?;
+        let found = place.as_ref().map(Place::open).transpose()?.flatten();
+        match (place, found, leave) {
+            (place, None, _) if kept => {
+                place.iter().for_each(Place::sync);
+                Ok(())
+            }
+            (None, ..) | (_, None, _) => Err(Reason::FileNotThere),
+            (.., Leave::Look) => Err(Reason::ExpiredBefore),
+            (Some(place), Some((mut opened, stat)), Leave::Act) => {
+                self.keep(file, &mut opened, &stat)?;
+                aside.take(&place, &opened, &stat).inspect_err(|_| {
+                    // The file stays where it was, so its copy goes; but not one that stood there before, which may be
+                    // the last of an earlier file. If it cannot go it is a spare copy.
+                    let _ = if kept { Ok(()) } else { room.clear() };
                 })
             }
         }
     }
 
     /// Copies content and traits into the room; when this returns both are on disk and are what the order named.
-    fn keep(&self, file: &FileTarget, mut opened: File, stat: &Stat) -> Result<(), Failure> {
+    fn keep(&self, file: &FileTarget, opened: &mut File, stat: &Stat) -> Result<(), Reason> {
         if stat.st_nlink != 1 {
-            return Err(Failure::new(format!("the file has {} names, expected one", stat.st_nlink)));
+            #[expect(
+                clippy::unnecessary_cast,
+                reason = "the type of this field differs between architectures"
+            )]
+            return Err(Reason::ManyNames { names: stat.st_nlink as u64 });
         }
         let target = Room::of(self, file);
         let part = target.part();
-        let kept = part.fill(&mut opened, file, stat).and_then(|()| target.take(&part));
+        let kept = part.fill(opened, file, stat).and_then(|()| target.take(&part));
         kept.inspect_err(|_| {
             // What is left is cleared before the next attempt at the latest.
             let _ = part.clear();
@@ -66,17 +76,23 @@ impl Responder {
     }
 }
 
-/// Takes the name away from the file that was copied, and only from that one as it was.
-fn take_away(place: &Place, stat: &Stat) -> Result<(), Failure> {
-    match place.look()? {
-        Some(now) if Identity::of(&now) == Identity::of(stat) => (),
-        _ => return Err(Failure::new("the file changed while it was copied")),
+/// Removes rooms that were not written to their end.
+pub(super) fn sweep(quarantine: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(quarantine)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == PART) && Room(path).clear().is_err() {
+            tracing::warn!("an unfinished room in quarantine is left behind");
+        }
     }
-    rustix::fs::unlinkat(&place.dir, &place.name[..], AtFlags::empty())
-        .map_err(|e| Failure::errno("cannot take the file away", e))?;
-    // The name is gone in any case; whether that survives a power cut is told by the step that verifies.
-    let _ = rustix::fs::fsync(&place.dir);
     Ok(())
+}
+
+fn cannot_read(error: io::Error) -> Reason {
+    Reason::CannotReadQuarantine { error: error.into() }
+}
+
+fn cannot_copy(error: OsError) -> Reason {
+    Reason::CannotQuarantine { error }
 }
 
 impl Room {
@@ -86,72 +102,68 @@ impl Room {
     }
 
     fn part(&self) -> Self {
-        Self(self.0.with_extension("part"))
+        Self(self.0.with_extension(PART))
     }
 
     /// Reads what is known of the file in the room; `None` if the room is empty.
-    pub(super) fn read(&self, file: &FileTarget) -> Result<Option<Traits>, Failure> {
+    pub(super) fn read(&self, file: &FileTarget) -> Result<Option<Traits>, Reason> {
         use std::io::Read;
         let opened = match File::open(self.0.join("traits.json")) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::io("cannot read the quarantine", &error)),
+            Err(error) => return Err(cannot_read(error)),
         };
         let mut text = Vec::new();
-        opened
-            .take(MAX_TRAITS)
-            .read_to_end(&mut text)
-            .map_err(|e| Failure::io("cannot read the quarantine", &e))?;
-        let traits: Traits =
-            serde_json::from_slice(&text).map_err(|_| Failure::new("the quarantine is damaged"))?;
+        opened.take(MAX_TRAITS).read_to_end(&mut text).map_err(cannot_read)?;
+        let traits: Traits = serde_json::from_slice(&text).map_err(|_| Reason::QuarantineDamaged)?;
         match traits.path == file.path && traits.sha256 == file.sha256 {
             true => Ok(Some(traits)),
-            false => Err(Failure::new("the quarantine is damaged")),
+            false => Err(Reason::QuarantineDamaged),
         }
     }
 
     /// Opens the content in the room.
-    pub(super) fn content(&self) -> Result<File, Failure> {
-        File::open(self.0.join("content")).map_err(|e| Failure::io("cannot read the quarantine", &e))
+    pub(super) fn content(&self) -> Result<File, Reason> {
+        File::open(self.0.join("content")).map_err(cannot_read)
     }
 
     /// Empties the room, first of what makes it whole.
-    pub(super) fn clear(&self) -> Result<(), Failure> {
+    pub(super) fn clear(&self) -> Result<(), Reason> {
         let gone = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
-            _ => Err(Failure::io("cannot clear the quarantine", &error)),
+            _ => Err(Reason::CannotClearQuarantine { error: error.into() }),
         };
         fs::remove_file(self.0.join("traits.json")).or_else(gone)?;
         fs::remove_file(self.0.join("content")).or_else(gone)?;
         fs::remove_dir(&self.0).or_else(gone)
     }
 
-    fn fill(&self, opened: &mut File, file: &FileTarget, stat: &Stat) -> Result<(), Failure> {
-        let cannot = |e: &io::Error| Failure::io("cannot copy the file into quarantine", e);
+    fn fill(&self, opened: &mut File, file: &FileTarget, stat: &Stat) -> Result<(), Reason> {
+        let cannot = |error: io::Error| copy::failed(&error, copy::MAX_FILE, cannot_copy);
         self.clear()?;
-        fs::DirBuilder::new().mode(0o700).create(&self.0).map_err(|e| cannot(&e))?;
-        let dir = File::open(&self.0).map_err(|e| cannot(&e))?;
+        fs::DirBuilder::new().mode(0o700).create(&self.0).map_err(cannot)?;
+        let dir = File::open(&self.0).map_err(cannot)?;
         copy::leaves_room(&dir, stat.st_size.unsigned_abs())?;
-        let mut content = new_file(&self.0.join("content")).map_err(|e| cannot(&e))?;
-        let (hash, _) = copy::hashed(opened, &mut content, copy::MAX_FILE).map_err(|e| cannot(&e))?;
+        let mut content = new_file(&self.0.join("content")).map_err(cannot)?;
+        let (hash, _) = copy::hashed(opened, &mut content, copy::MAX_FILE).map_err(cannot)?;
         if hash != file.sha256 {
-            return Err(Failure::new("the file has other content than the order names"));
+            return Err(Reason::OtherContent);
         }
-        content.sync_all().map_err(|e| cannot(&e))?;
+        content.sync_all().map_err(cannot)?;
         let traits = Traits::of(opened, stat, &file.path, hash)?;
-        let text = serde_json::to_vec_pretty(&traits).map_err(|e| Failure::new(e.to_string()))?;
-        let mut sidecar = new_file(&self.0.join("traits.json")).map_err(|e| cannot(&e))?;
-        sidecar.write_all(&text).and_then(|()| sidecar.sync_all()).map_err(|e| cannot(&e))?;
-        dir.sync_all().map_err(|e| cannot(&e))
+        let text = serde_json::to_vec_pretty(&traits).map_err(|e| cannot(e.into()))?;
+        let mut sidecar = new_file(&self.0.join("traits.json")).map_err(cannot)?;
+        sidecar.write_all(&text).and_then(|()| sidecar.sync_all()).map_err(cannot)?;
+        dir.sync_all().map_err(cannot)
     }
 
     /// Becomes what `part` is, whole, also if the room was taken by an earlier copy of the same file.
-    fn take(&self, part: &Self) -> Result<(), Failure> {
-        let cannot = |e: &io::Error| Failure::io("cannot copy the file into quarantine", e);
+    fn take(&self, part: &Self) -> Result<(), Reason> {
+        let cannot = |error: io::Error| cannot_copy(error.into());
         self.clear()?;
-        fs::rename(&part.0, &self.0).map_err(|e| cannot(&e))?;
+        fs::rename(&part.0, &self.0).map_err(cannot)?;
         let parent = self.0.parent().unwrap_or(Path::new("/"));
-        File::open(parent).and_then(|dir| dir.sync_all()).map_err(|e| cannot(&e))
+        File::open(parent).and_then(|dir| dir.sync_all()).map_err(cannot)
     }
 }
 

@@ -4,27 +4,27 @@
 
 use std::{fs::File, os::fd::AsRawFd};
 
-use khien_core::order::FileTarget;
+use khien_core::{order::FileTarget, reason::Reason};
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags, RenameFlags},
     io::Errno,
 };
 
-use super::{EXPIRED, Failure, Leave, Responder, copy, place::Place, quarantine::Room, traits::Traits};
+use super::{Leave, Responder, aside::Aside, copy, os, place::Place, quarantine::Room, traits::Traits};
 
 impl Responder {
-    pub(super) fn restore_file(&self, file: &FileTarget, leave: Leave) -> Result<(), Failure> {
+    pub(super) fn restore_file(&self, file: &FileTarget, leave: Leave) -> Result<(), Reason> {
         let room = Room::of(self, file);
         let kept = room.read(file)?;
         let place = Place::find(file.path.raw())?;
-        if let Some(there) = place.as_ref().map(|p| traits_at(p, file)).transpose()?.flatten() {
-            return found_there(file, &there, kept.as_ref(), &room);
-        }
-        match (kept, place, leave) {
-            (None, _, _) => Err(Failure::new("the file is not in quarantine")),
-            (_, None, _) => Err(Failure::new("the folder of the file is gone")),
-            (_, _, Leave::Look) => Err(Failure::new(EXPIRED)),
-            (Some(kept), Some(place), Leave::Act) => {
+        Aside::of(self, file)?.settle(file, kept.is_some(), place.as_ref())?;
+        let there = place.as_ref().map(|p| traits_at(p, file)).transpose()?.flatten();
+        match (kept, place, there, leave) {
+            (kept, Some(place), Some(there), _) => found_there(file, &there, kept.as_ref(), (&place, &room)),
+            (None, ..) => Err(Reason::NotInQuarantine),
+            (_, None, ..) => Err(Reason::FolderGone),
+            (.., Leave::Look) => Err(Reason::ExpiredBefore),
+            (Some(kept), Some(place), None, Leave::Act) => {
                 put_back(&kept, &place, &room)?;
                 room.clear()
             }
@@ -33,15 +33,25 @@ impl Responder {
 }
 
 /// A file is at the path already: either this order was cut off after its last step that counts, or it is a stranger.
-fn found_there(file: &FileTarget, there: &Traits, kept: Option<&Traits>, room: &Room) -> Result<(), Failure> {
-    match kept {
-        Some(kept) if kept.fit(there) => room.clear(),
-        None if there.sha256 == file.sha256 => Ok(()),
-        _ => Err(Failure::new("another file is at the path")),
+fn found_there(
+    file: &FileTarget,
+    there: &Traits,
+    kept: Option<&Traits>,
+    (place, room): (&Place, &Room),
+) -> Result<(), Reason> {
+    let is_back = match kept {
+        Some(kept) => kept.fit(there),
+        None => there.sha256 == file.sha256,
+    };
+    if !is_back {
+        return Err(Reason::AnotherFileThere);
     }
+    place.sync();
+    // Also a room that was not cleared to its end.
+    room.clear()
 }
 
-fn put_back(kept: &Traits, place: &Place, room: &Room) -> Result<(), Failure> {
+fn put_back(kept: &Traits, place: &Place, room: &Room) -> Result<(), Reason> {
     copy::leaves_room(&place.dir, kept.size)?;
     let mut content = room.content()?;
     match rustix::fs::openat(&place.dir, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, owner_only())
@@ -51,40 +61,40 @@ fn put_back(kept: &Traits, place: &Place, room: &Room) -> Result<(), Failure> {
             give_name(&file, place)
         }
         Err(Errno::NOTSUP | Errno::ISDIR | Errno::INVAL) => put_back_by_rename(kept, place, &mut content),
-        Err(error) => Err(Failure::errno("cannot write to the folder", error)),
+        Err(error) => Err(Reason::CannotWriteFolder { error: os(error) }),
     }?;
-    // The file is back in any case; whether that survives a power cut is told by the step that verifies.
-    let _ = rustix::fs::fsync(&place.dir);
+    place.sync();
     Ok(())
 }
 
 /// Writes content and traits and returns the file when they are on disk.
-fn fill(mut file: File, kept: &Traits, content: &mut File) -> Result<File, Failure> {
+fn fill(mut file: File, kept: &Traits, content: &mut File) -> Result<File, Reason> {
+    let cannot = |error| Reason::CannotWrite { error };
     let (hash, _) = copy::hashed(content, &mut file, copy::MAX_FILE)
-        .map_err(|e| Failure::io("cannot write the file", &e))?;
+        .map_err(|e| copy::failed(&e, copy::MAX_FILE, cannot))?;
     if hash != kept.sha256 {
-        return Err(Failure::new("the quarantine is damaged"));
+        return Err(Reason::QuarantineDamaged);
     }
     kept.give(&file)?;
-    file.sync_all().map_err(|e| Failure::io("cannot write the file", &e))?;
+    file.sync_all().map_err(|e| cannot(e.into()))?;
     Ok(file)
 }
 
-fn give_name(file: &File, place: &Place) -> Result<(), Failure> {
+fn give_name(file: &File, place: &Place) -> Result<(), Reason> {
     let open = format!("/proc/self/fd/{}", file.as_raw_fd());
     rustix::fs::linkat(CWD, open, &place.dir, &place.name[..], AtFlags::SYMLINK_FOLLOW).map_err(no_name)
 }
 
 /// For file systems without nameless files: under a name of its own first, then renamed.
-fn put_back_by_rename(kept: &Traits, place: &Place, content: &mut File) -> Result<(), Failure> {
+fn put_back_by_rename(kept: &Traits, place: &Place, content: &mut File) -> Result<(), Reason> {
     let part = format!(".khien-{}.part", kept.sha256.short());
     let old = rustix::fs::unlinkat(&place.dir, &part, AtFlags::empty());
     if let Err(error) = old.or_else(|e| if e == Errno::NOENT { Ok(()) } else { Err(e) }) {
-        return Err(Failure::errno("cannot write to the folder", error));
+        return Err(Reason::CannotWriteFolder { error: os(error) });
     }
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(&place.dir, &part, flags, owner_only())
-        .map_err(|e| Failure::errno("cannot write to the folder", e))?;
+        .map_err(|e| Reason::CannotWriteFolder { error: os(e) })?;
     let named = fill(File::from(fd), kept, content).and_then(|_| {
         rustix::fs::renameat_with(&place.dir, &part, &place.dir, &place.name[..], RenameFlags::NOREPLACE)
             .map_err(no_name)
@@ -95,10 +105,10 @@ fn put_back_by_rename(kept: &Traits, place: &Place, content: &mut File) -> Resul
     })
 }
 
-fn no_name(error: Errno) -> Failure {
+fn no_name(error: Errno) -> Reason {
     match error {
-        Errno::EXIST => Failure::new("another file is at the path"),
-        other => Failure::errno("cannot put the file in its place", other),
+        Errno::EXIST => Reason::AnotherFileThere,
+        other => Reason::CannotPutBack { error: os(other) },
     }
 }
 
@@ -107,12 +117,11 @@ fn owner_only() -> Mode {
 }
 
 /// Reads what is at the place: `None` if nothing is.
-fn traits_at(place: &Place, file: &FileTarget) -> Result<Option<Traits>, Failure> {
+fn traits_at(place: &Place, file: &FileTarget) -> Result<Option<Traits>, Reason> {
     if place.look()?.is_none() {
         return Ok(None);
     }
     let Some((mut opened, stat)) = place.open()? else { return Ok(None) };
-    let (hash, _) = copy::hashed(&mut opened, &mut std::io::sink(), copy::MAX_FILE)
-        .map_err(|e| Failure::io("cannot read the file", &e))?;
+    let hash = copy::hash(&mut opened)?;
     Traits::of(&opened, &stat, &file.path, hash).map(Some)
 }

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, fs::File};
 
-use khien_core::{Sha256, Timestamp, Untrusted};
+use khien_core::{Sha256, Timestamp, Untrusted, reason::Reason};
 use rustix::{
     fs::{Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
+use super::os;
 
 /// The longest list of attribute names and the longest value, which are the kernel's own limits.
 const MAX_ATTRIBUTE: usize = 64 << 10;
@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Attribute {
 
 impl Traits {
     /// Reads them from an open file.
-    pub(super) fn of(file: &File, stat: &Stat, path: &Untrusted, sha256: Sha256) -> Result<Self, Failure> {
+    pub(super) fn of(file: &File, stat: &Stat, path: &Untrusted, sha256: Sha256) -> Result<Self, Reason> {
         #[expect(clippy::unnecessary_cast, reason = "the types of these fields differ between architectures")]
         Ok(Self {
             path: path.clone(),
@@ -71,31 +71,48 @@ impl Traits {
             mode: stat.st_mode & 0o7777,
             accessed: (stat.st_atime as i64, stat.st_atime_nsec as i64),
             modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-            attributes: attributes(file).map_err(|e| Failure::errno("cannot read the attributes", e))?,
+            attributes: attributes(file).map_err(|e| Reason::CannotReadAttributes { error: os(e) })?,
             taken: Timestamp::now(),
         })
     }
 
-    /// Gives them to an open file. The order matters: a change of owner clears set-id bits and capabilities, an access
-    /// list changes the mode, and everything but the times changes the times.
-    pub(super) fn give(&self, file: &File) -> Result<(), Failure> {
+    /// Gives them to an open file, and takes what it has beside them, such as an access list that its folder hands
+    /// down. The order matters: a change of owner clears set-id bits and capabilities, an access list changes the mode,
+    /// and everything but the times changes the times.
+    pub(super) fn give(&self, file: &File) -> Result<(), Reason> {
         self.give_owner(file)?;
+        self.take_other_attributes(file)?;
         for (name, value) in &self.attributes {
             rustix::fs::fsetxattr(file, name.raw(), &value.0, XattrFlags::empty())
-                .map_err(|e| Failure::errno(&format!("cannot set the attribute {name}"), e))?;
+                .map_err(|e| Reason::CannotSetAttribute { name: name.clone(), error: os(e) })?;
         }
         rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode))
-            .map_err(|e| Failure::errno("cannot set the mode", e))?;
-        self.give_times(file).map_err(|e| Failure::errno("cannot set the times", e))
+            .map_err(|e| Reason::CannotSetMode { error: os(e) })?;
+        self.give_times(file).map_err(|e| Reason::CannotSetTimes { error: os(e) })
     }
 
-    fn give_owner(&self, file: &File) -> Result<(), Failure> {
-        let stat = rustix::fs::fstat(file).map_err(|e| Failure::errno("cannot look at the file", e))?;
+    fn give_owner(&self, file: &File) -> Result<(), Reason> {
+        let stat = rustix::fs::fstat(file).map_err(|e| Reason::CannotLook { error: os(e) })?;
         if (stat.st_uid, stat.st_gid) == (self.uid, self.gid) {
             return Ok(());
         }
         rustix::fs::fchown(file, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))
-            .map_err(|e| Failure::errno("cannot set the owner", e))
+            .map_err(|e| Reason::CannotSetOwner { error: os(e) })
+    }
+
+    fn take_other_attributes(&self, file: &File) -> Result<(), Reason> {
+        let there = attributes(file).map_err(|e| Reason::CannotReadAttributes { error: os(e) })?;
+        for name in there.keys().filter(|name| !self.attributes.contains_key(name)) {
+            match rustix::fs::fremovexattr(file, name.raw()) {
+                Ok(()) => {}
+                // The labels of the kernel's security modules are theirs to give and to keep.
+                Err(_) if name.raw().starts_with(b"security.") => {}
+                Err(error) => {
+                    return Err(Reason::CannotSetAttribute { name: name.clone(), error: os(error) });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn give_times(&self, file: &File) -> Result<(), Errno> {
@@ -105,10 +122,12 @@ impl Traits {
         rustix::fs::futimens(file, &times)
     }
 
-    /// Tells whether a file looks as if these had been given to it; the time of the last read may have moved on.
+    /// Tells whether a file looks as if these had been given to it; the time of the last read may have moved on, and
+    /// the kernel may have given it labels.
     pub(super) fn fit(&self, other: &Self) -> bool {
-        let own = (self.uid, self.gid, self.mode, self.modified, self.sha256, &self.attributes);
-        own == (other.uid, other.gid, other.mode, other.modified, other.sha256, &other.attributes)
+        let own = (self.uid, self.gid, self.mode, self.modified, self.sha256);
+        own == (other.uid, other.gid, other.mode, other.modified, other.sha256)
+            && self.attributes.iter().all(|(name, value)| other.attributes.get(name) == Some(value))
     }
 }
 

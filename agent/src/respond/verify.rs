@@ -1,31 +1,29 @@
 //! Looks, and changes nothing.
 
-use khien_core::{Sha256, order::FileTarget};
+use khien_core::{Sha256, order::FileTarget, reason::Reason};
 
-use super::{Failure, copy, place::Place};
+use super::{copy, place::Place};
 
 /// Looks whether the file is gone from its path. Other content there is another file, and no failure; what cannot be
 /// looked at is one.
-pub(super) fn absent(file: &FileTarget) -> Result<(), Failure> {
+pub(super) fn absent(file: &FileTarget) -> Result<(), Reason> {
     match content(file)? {
-        Some(hash) if hash == file.sha256 => Err(Failure::new("the file is still there")),
+        Some(hash) if hash == file.sha256 => Err(Reason::FileStillThere),
         _ => Ok(()),
     }
 }
 
 /// Looks whether the file is at its path with its content.
-pub(super) fn present(file: &FileTarget) -> Result<(), Failure> {
+pub(super) fn present(file: &FileTarget) -> Result<(), Reason> {
     match content(file)? {
         Some(hash) if hash == file.sha256 => Ok(()),
-        Some(_) => Err(Failure::new("the file has other content")),
-        None => Err(Failure::new("the file is not there")),
+        Some(_) => Err(Reason::OtherContent),
+        None => Err(Reason::FileNotThere),
     }
 }
 
-fn content(file: &FileTarget) -> Result<Option<Sha256>, Failure> {
+fn content(file: &FileTarget) -> Result<Option<Sha256>, Reason> {
     let Some(place) = Place::find(file.path.raw())? else { return Ok(None) };
     let Some((mut opened, _)) = place.open()? else { return Ok(None) };
-    let (hash, _) = copy::hashed(&mut opened, &mut std::io::sink(), copy::MAX_FILE)
-        .map_err(|e| Failure::io("cannot read the file", &e))?;
-    Ok(Some(hash))
+    copy::hash(&mut opened).map(Some)
 }

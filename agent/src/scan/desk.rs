@@ -1,7 +1,8 @@
 //! The order in which changed files are scanned. Pure: callers pass the time.
 //!
 //! The first scan of a file comes at once. A file that keeps changing is scanned at once a few times more, then only
-//! after a pause; after its last change there is always one more scan.
+//! after a pause; after its last change there is always one more scan. The pause grows with the time that a scan takes,
+//! and so with the size: a large log that is written to all day costs a twentieth of a processor at most.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -18,8 +19,14 @@ use khien_core::{
 const MOST: usize = 16_384;
 /// Scans of one file without a pause: created, written, renamed.
 const BURST: u8 = 4;
-/// The pause of a file that keeps changing.
+/// The shortest pause of a file that keeps changing.
 const PAUSE: Duration = Duration::from_millis(200);
+/// A scan that took longer is followed by a pause even if it was the first.
+const QUICK: Duration = Duration::from_millis(100);
+/// The pause is at least so many times as long as the scan before it.
+const REST: u32 = 19;
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Files that wait, are being scanned, or were a moment ago.
 #[derive(Debug, Default)]
@@ -36,6 +43,8 @@ struct Entry {
     process: Option<Process>,
     changed_again: bool,
     scans: u8,
+    /// Whether its last scan took no time to speak of.
+    quick: bool,
     /// When its last pause ends.
     until: Option<Instant>,
 }
@@ -62,7 +71,8 @@ impl Desk {
     pub(super) fn take(&mut self, event: FileEvent) {
         let Some(entry) = self.files.get_mut(&event.path) else {
             let process = event.process;
-            let entry = Entry { stage: Stage::Ready, process, changed_again: false, scans: 0, until: None };
+            let (stage, scans) = (Stage::Ready, 0);
+            let entry = Entry { stage, process, changed_again: false, scans, quick: true, until: None };
             self.ready.push_back(event.path.clone());
             self.files.insert(event.path, entry);
             return;
@@ -70,7 +80,7 @@ impl Desk {
         entry.process = event.process.or(entry.process.take());
         match entry.stage {
             Stage::Ready => {}
-            Stage::Pausing if entry.scans < BURST => {
+            Stage::Pausing if entry.scans < BURST && entry.quick => {
                 entry.stage = Stage::Ready;
                 self.ready.push_back(event.path);
             }
@@ -88,18 +98,20 @@ impl Desk {
         Some((path, entry.process.clone()))
     }
 
-    /// Takes note that a scan ended, and whether the file changed under it.
-    pub(super) fn done(&mut self, path: Untrusted, changed: bool, now: Instant) {
+    /// Takes note that a scan ended, how long it took, and whether the file changed under it.
+    pub(super) fn done(&mut self, path: Untrusted, changed: bool, took: Duration, now: Instant) {
         let Some(entry) = self.files.get_mut(&path) else { return };
         entry.changed_again |= changed;
-        if entry.changed_again && entry.scans < BURST {
+        let pause = PAUSE.max(took.saturating_mul(REST)).min(LONGEST);
+        entry.quick = took <= QUICK;
+        if entry.changed_again && entry.scans < BURST && entry.quick {
             entry.stage = Stage::Ready;
             self.ready.push_back(path);
             return;
         }
         entry.stage = Stage::Pausing;
-        entry.until = Some(now + PAUSE);
-        self.pauses.insert((now + PAUSE, path));
+        entry.until = Some(now + pause);
+        self.pauses.insert((now + pause, path));
     }
 
     /// Returns when the next pause ends.
@@ -148,7 +160,7 @@ mod tests {
         desk.next();
         desk.take(changed("/a"));
 
-        desk.done("/a".into(), false, Instant::now());
+        desk.done("/a".into(), false, PAUSE / 200, Instant::now());
 
         assert!(desk.next().is_some());
     }
@@ -175,6 +187,25 @@ mod tests {
     }
 
     #[test]
+    fn a_large_file_that_keeps_changing_rests_as_long_as_its_scans_cost() {
+        let (mut desk, begun, took) = (Desk::default(), Instant::now(), Duration::from_millis(400));
+        let (mut now, mut scans) = (begun, 0);
+        while now < begun + Duration::from_secs(60) {
+            desk.take(changed("/large.log"));
+            desk.wake(now);
+            if let Some((path, _)) = desk.next() {
+                (now, scans) = (now + took, scans + 1);
+                desk.done(path, true, took, now);
+            }
+            now += Duration::from_millis(100);
+        }
+
+        let share = f64::from(scans) * took.as_secs_f64() / 60.0;
+        assert!(share <= 0.08, "{share} of a processor");
+        assert!(scans >= 4, "{scans} scans a minute");
+    }
+
+    #[test]
     fn an_event_without_a_process_does_not_hide_who_wrote() {
         let mut desk = Desk::default();
         let writer = Process { pid: 7, exe: None, command: None, uid: None, user: None, parent: None };
@@ -192,7 +223,7 @@ mod tests {
         let mut scans = 0;
         while let Some((path, _)) = desk.next() {
             scans += 1;
-            desk.done(path, false, now);
+            desk.done(path, false, PAUSE / 200, now);
         }
         scans
     }

@@ -1,21 +1,23 @@
 //! Takes file events to the workers and reports what they found, or that they could not look.
+//!
+//! What changed goes first. What only a walk named is looked at when nothing else waits for a worker.
 
 use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use khien_core::{
     Sha256, Timestamp, Untrusted,
     detection::{Detection, FileSubject, Subject},
-    event::{FileEvent, Process, ScanOutcome},
+    event::{FileEvent, FileFacts, Process, ScanOutcome, Unseen},
     protocol::Report,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::{JoinSet, spawn_blocking},
     time::{sleep_until, timeout},
 };
@@ -23,6 +25,7 @@ use tracing::{debug, warn};
 
 use super::{
     FileScan, Pool,
+    clean::Clean,
     desk::Desk,
     open::{Inode, NotOpened, Opened},
     recent::Recent,
@@ -40,39 +43,64 @@ const REMEMBERED: usize = 16_384;
 /// The same trouble with the same file is reported once in this time, and counted always.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// Scans every file of which an event comes, until told to stop or the events end.
+/// A file that is not known to have changed.
+#[derive(Debug)]
+pub(crate) struct Calm {
+    pub(crate) event: FileEvent,
+    /// Dropped when the file was looked at.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// The two ways in which files come.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    /// What changed.
+    pub(crate) events: mpsc::Receiver<FileEvent>,
+    /// What is looked at when nothing else waits.
+    pub(crate) calm: mpsc::Receiver<Calm>,
+}
+
+/// What an examined file was, whether it changed under the scan, and how long that took; none of a calm one.
+type Done = Option<(Untrusted, bool, Duration)>;
+
+/// Scans every file that comes, until told to stop or the events end.
 pub(crate) async fn run(
-    mut events: mpsc::Receiver<FileEvent>,
+    mut incoming: Incoming,
     pool: Arc<Pool>,
     reports: mpsc::Sender<Report>,
-    meter: Arc<Meter>,
+    (meter, clean): (Arc<Meter>, Arc<Clean>),
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let context = Arc::new(Context::new(pool, reports, meter));
+    let context = Arc::new(Context::new(pool, reports, meter, clean));
     let (mut desk, mut scans, mut open) = (Desk::default(), JoinSet::new(), true);
     while open || !desk.is_idle() || !scans.is_empty() {
         while scans.len() < AT_ONCE
             && let Some((path, process)) = desk.next()
         {
-            scans.spawn(Arc::clone(&context).examine(path, process));
+            scans.spawn(Arc::clone(&context).changed(path, process));
         }
-        let due = desk.due();
+        let (due, idle) = (desk.due(), scans.len() < AT_ONCE);
         tokio::select! {
+            biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
             Some(done) = scans.join_next() => finish(&mut desk, done),
-            event = events.recv(), if open && desk.has_room() => match event {
+            event = incoming.events.recv(), if open && desk.has_room() => match event {
                 Some(event) => desk.take(event),
                 None => open = false,
             },
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => desk.wake(Instant::now()),
+            Some(calm) = incoming.calm.recv(), if idle => {
+                scans.spawn(Arc::clone(&context).calm(calm));
+            }
         }
     }
 }
 
-/// What an examined file was and whether it changed under the scan; the path is lost only if the task itself failed.
-fn finish(desk: &mut Desk, done: Result<(Untrusted, bool), tokio::task::JoinError>) {
+/// The path is lost only if the task itself failed.
+fn finish(desk: &mut Desk, done: Result<Done, tokio::task::JoinError>) {
     match done {
-        Ok((path, changed)) => desk.done(path, changed, Instant::now()),
+        Ok(Some((path, changed, took))) => desk.done(path, changed, took, Instant::now()),
+        Ok(None) => {}
         Err(e) => warn!(%e, "the scan of a file ended without a result"),
     }
 }
@@ -81,6 +109,7 @@ struct Context {
     pool: Arc<Pool>,
     reports: mpsc::Sender<Report>,
     meter: Arc<Meter>,
+    clean: Arc<Clean>,
     users: Users,
     memory: Mutex<Memory>,
 }
@@ -96,43 +125,57 @@ struct Memory {
 }
 
 impl Context {
-    fn new(pool: Arc<Pool>, reports: mpsc::Sender<Report>, meter: Arc<Meter>) -> Self {
+    fn new(pool: Arc<Pool>, reports: mpsc::Sender<Report>, meter: Arc<Meter>, clean: Arc<Clean>) -> Self {
         let memory = Memory {
             found: Recent::new(REMEMBERED),
             parked: Recent::new(REMEMBERED),
             troubled: Recent::new(REMEMBERED),
         };
-        Self { pool, reports, meter, users: Users::default(), memory: Mutex::new(memory) }
+        Self { pool, reports, meter, clean, users: Users::default(), memory: Mutex::new(memory) }
+    }
+
+    /// Looks at a file that changed.
+    async fn changed(self: Arc<Self>, path: Untrusted, process: Option<Process>) -> Done {
+        let begun = Instant::now();
+        let changed = self.examine(&path, process).await;
+        Some((path, changed, begun.elapsed()))
+    }
+
+    /// Looks at a file that is only there. If it changes meanwhile, that has an event of its own.
+    async fn calm(self: Arc<Self>, calm: Calm) -> Done {
+        self.examine(&calm.event.path, calm.event.process).await;
+        drop(calm.done);
+        None
     }
 
     /// Scans one file and reports. Returns whether it changed meanwhile.
-    async fn examine(self: Arc<Self>, path: Untrusted, process: Option<Process>) -> (Untrusted, bool) {
-        let changed = match open(&path).await {
-            Ok(opened) => self.scan(&path, opened, process).await,
+    async fn examine(&self, path: &Untrusted, process: Option<Process>) -> bool {
+        match open(path).await {
+            Ok(opened) => self.scan(path, opened, process).await,
             Err(NotOpened::Elsewhere) => {
                 debug!(%path, "gone before it was scanned");
                 false
             }
             Err(NotOpened::Unreadable) => {
                 self.meter.scanned(ScanOutcome::Unreadable);
-                self.trouble(&path, ScanOutcome::Unreadable).await;
+                self.trouble(path, ScanOutcome::Unreadable).await;
                 false
             }
-        };
-        (path, changed)
+        }
     }
 
     async fn scan(&self, path: &Untrusted, opened: Opened, process: Option<Process>) -> bool {
-        let Opened { file, inode } = opened;
+        let (Opened { file, inode }, begun) = (opened, SystemTime::now());
         if inode.size > self.pool.largest() {
             self.meter.scanned(ScanOutcome::TooLarge);
             self.trouble(path, ScanOutcome::TooLarge).await;
+            self.clean.keep(&inode.stamp(), self.pool.version(), begun);
             return false;
         }
         if self.is_parked(&inode) {
             return false;
         }
-        let Some((scan, changed)) = self.try_scan(&file, &inode).await else {
+        let Some((scan, changed)) = self.try_scan(path, &file, &inode).await else {
             self.trouble(path, ScanOutcome::Unreadable).await;
             return false;
         };
@@ -140,19 +183,29 @@ impl Context {
         if matches!(outcome, ScanOutcome::Crashed | ScanOutcome::Timeout) {
             self.with_memory(|m| m.parked.put(inode.clone(), scan.pack));
         }
-        if outcome.is_trouble() {
-            self.trouble(path, outcome).await;
+        // A file in which something was found may hold more that could not be looked into.
+        let worst = scan.unseen.iter().map(|unseen| unseen.why.outcome()).chain([outcome]).max();
+        if let Some(worst) = worst.filter(|worst| worst.is_trouble()) {
+            self.not_scanned(path, worst, scan.unseen.clone()).await;
+        }
+        if outcome == ScanOutcome::Clean && !changed {
+            self.clean.keep(&inode.stamp(), scan.pack, begun);
         }
         self.detections(path, &inode, process, scan).await;
         changed
     }
 
     /// Scans, once more if the worker died on it, and compares the inode before and after.
-    async fn try_scan(&self, file: &std::fs::File, before: &Inode) -> Option<(FileScan, bool)> {
-        let mut scan = self.pool.scan_file(file.try_clone().ok()?).await;
+    async fn try_scan(
+        &self,
+        path: &Untrusted,
+        file: &std::fs::File,
+        before: &Inode,
+    ) -> Option<(FileScan, bool)> {
+        let mut scan = self.pool.scan_file(file.try_clone().ok()?, path).await;
         for _ in 1..TRIES {
             if scan.scanned.outcome == ScanOutcome::Crashed {
-                scan = self.pool.scan_file(file.try_clone().ok()?).await;
+                scan = self.pool.scan_file(file.try_clone().ok()?, path).await;
             }
         }
         let changed = Opened::now(file).is_ok_and(|now| now != *before);
@@ -160,7 +213,8 @@ impl Context {
     }
 
     async fn detections(&self, path: &Untrusted, inode: &Inode, process: Option<Process>, scan: FileScan) {
-        let (ScanOutcome::Matched, Some(sha256)) = (scan.scanned.outcome, scan.sha256) else { return };
+        // A list may know a file on which the rules ran out of time.
+        let (false, Some(sha256)) = (scan.scanned.hits.is_empty(), scan.sha256) else { return };
         let identity = (inode.clone(), sha256, scan.pack);
         if self.with_memory(|m| m.found.get(path) == Some(&identity)) {
             return;
@@ -170,7 +224,7 @@ impl Context {
             let subject = FileSubject {
                 path: path.clone(),
                 sha256,
-                file: facts.clone(),
+                file: FileFacts { inside: hit.inside, ..facts.clone() },
                 process: process.clone(),
                 excerpts: hit.excerpts,
             };
@@ -183,8 +237,12 @@ impl Context {
         self.with_memory(|m| m.found.put(path.clone(), identity));
     }
 
-    /// Reports that a file was not scanned to its end.
     async fn trouble(&self, path: &Untrusted, outcome: ScanOutcome) {
+        self.not_scanned(path, outcome, Vec::new()).await;
+    }
+
+    /// Reports that a file, or what is inside it, was not scanned to its end.
+    async fn not_scanned(&self, path: &Untrusted, outcome: ScanOutcome, unseen: Vec<Unseen>) {
         let key = (path.clone(), outcome);
         let said = self.with_memory(|m| {
             let said = m.troubled.get(&key).is_some_and(|at| at.elapsed() < QUIET);
@@ -195,10 +253,8 @@ impl Context {
         });
         if !said {
             // The receiver is gone only when the agent stops.
-            let _ = self
-                .reports
-                .send(Report::NotScanned { path: path.clone(), outcome, at: Timestamp::now() })
-                .await;
+            let report = Report::NotScanned { path: path.clone(), outcome, at: Timestamp::now(), unseen };
+            let _ = self.reports.send(report).await;
         }
     }
 
@@ -214,7 +270,7 @@ impl Context {
 
 async fn open(path: &Untrusted) -> Result<Opened, NotOpened> {
     let path = PathBuf::from(OsStr::from_bytes(path.raw()));
-    match timeout(OPENING, spawn_blocking(move || Opened::at(&path))).await {
+    match timeout(OPENING, spawn_blocking(move || Opened::at_or_behind(&path))).await {
         Ok(Ok(opened)) => opened,
         Ok(Err(_)) | Err(_) => Err(NotOpened::Unreadable),
     }

@@ -8,6 +8,8 @@ use rustix::{
     io::Errno,
 };
 
+use super::clean::Stamp;
+
 /// A regular file, opened for reading, and its inode at that moment.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -38,9 +40,20 @@ pub(super) enum NotOpened {
 }
 
 impl Opened {
+    /// Opens a regular file at a path of which no part is a link, or what a link leads to: who names a link here has
+    /// seen that it leads to a file. Whatever is there now, only a regular file is opened.
+    pub(super) fn at_or_behind(path: &Path) -> Result<Self, NotOpened> {
+        match Self::at(path) {
+            Err(NotOpened::Elsewhere) if path.is_symlink() => {
+                Self::at(&path.canonicalize().map_err(|_| NotOpened::Elsewhere)?)
+            }
+            done => done,
+        }
+    }
+
     /// Opens a regular file at a path of which no part is a link. Looks what it is before it opens it for reading:
     /// opening a pipe or a device is itself an act.
-    pub(super) fn at(path: &Path) -> Result<Self, NotOpened> {
+    fn at(path: &Path) -> Result<Self, NotOpened> {
         let place = place(path).map_err(not_opened)?;
         let found = fstat(&place).map_err(not_opened)?;
         match FileType::from_raw_mode(found.st_mode) {
@@ -76,6 +89,7 @@ impl Inode {
     pub(super) fn facts(&self, owner: Option<Untrusted>) -> FileFacts {
         let (seconds, nanos) = self.modified;
         FileFacts {
+            inside: khien_core::event::Inside::default(),
             size: self.size,
             mode: self.mode,
             uid: self.uid,
@@ -84,6 +98,12 @@ impl Inode {
             modified: Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0))
                 .unwrap_or(Timestamp::UNIX_EPOCH),
         }
+    }
+
+    /// Returns it as it is remembered.
+    pub(super) fn stamp(&self) -> Stamp {
+        let Self { device, number: inode, size, modified, changed, .. } = *self;
+        Stamp { device, inode, size, modified, changed }
     }
 
     /// Returns the owner's user id.
@@ -144,6 +164,23 @@ mod tests {
         assert!(Opened::at(&dir.join("real/file")).is_ok());
         assert_eq!(Opened::at(&dir.join("folder/file")).unwrap_err(), NotOpened::Elsewhere);
         assert_eq!(Opened::at(&dir.join("link")).unwrap_err(), NotOpened::Elsewhere);
+    }
+
+    #[test]
+    fn behind_a_link_only_a_regular_file_is_opened() {
+        let (_tree, dir) = tree();
+        std::fs::write(dir.join("file"), "content").unwrap();
+        rustix::fs::mknodat(CWD, dir.join("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        for (link, target) in
+            [("link", "file"), ("second", "link"), ("round", "round"), ("hole", "none"), ("tube", "pipe")]
+        {
+            symlink(target, dir.join(link)).unwrap();
+        }
+
+        assert_eq!(Opened::at_or_behind(&dir.join("second")).unwrap().inode.size, 7);
+        assert_eq!(Opened::at_or_behind(&dir.join("round")).unwrap_err(), NotOpened::Elsewhere);
+        assert_eq!(Opened::at_or_behind(&dir.join("hole")).unwrap_err(), NotOpened::Elsewhere);
+        assert_eq!(Opened::at_or_behind(&dir.join("tube")).unwrap_err(), NotOpened::Unreadable);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use khien_core::reason::{Lack, Reason};
 use tracing::warn;
 
 use super::wire::{self, MAX_REPLY, Reply, Request};
@@ -27,7 +28,7 @@ pub(super) struct Process {
     child: Child,
     socket: UnixStream,
     /// Parts of the sandbox that this host does not allow.
-    pub(super) missing: Vec<String>,
+    pub(super) missing: Vec<Lack>,
 }
 
 /// A worker that does not answer any more.
@@ -42,8 +43,8 @@ pub(super) enum Gone {
 impl Process {
     /// Starts a worker from a program and has it compile the pack. The calling thread must outlive the worker: the
     /// kernel kills a worker with the thread that started it.
-    pub(super) fn start(program: &Path, pack: &File) -> Result<Self, String> {
-        let (socket, theirs) = UnixStream::pair().map_err(|e| format!("no socket for a scan worker: {e}"))?;
+    pub(super) fn start(program: &Path, pack: &File) -> Result<Self, Reason> {
+        let (socket, theirs) = UnixStream::pair().map_err(|e| Reason::NoSocket { error: e.into() })?;
         let child = Command::new(program)
             .arg0("khien-agent")
             .arg("worker")
@@ -53,23 +54,23 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|e| format!("scan worker does not start: {e}"))?;
+            .map_err(|e| Reason::WorkerNotStarted { error: e.into() })?;
         let mut process = Self { child, socket, missing: Vec::new() };
         process.load(pack)?;
         Ok(process)
     }
 
-    fn load(&mut self, pack: &File) -> Result<(), String> {
-        let size = pack.metadata().map_err(|e| e.to_string())?.len();
+    fn load(&mut self, pack: &File) -> Result<(), Reason> {
+        let size = pack.metadata().map_err(|e| Reason::Os { error: e.into() })?.len();
         match self.ask(Request::Load { size }, Some(pack.as_fd()), LOAD) {
             Ok(Reply::Loaded { missing }) => {
                 self.missing = missing;
                 Ok(())
             }
             Ok(Reply::Refused { reason }) => Err(reason),
-            Ok(_) => Err("scan worker gave a wrong answer to a pack".to_owned()),
-            Err(Gone::Timeout) => Err(format!("pack does not compile within {} s", LOAD.as_secs())),
-            Err(Gone::Crashed) => Err("scan worker died while it compiled the pack".to_owned()),
+            Ok(_) => Err(Reason::WorkerWrongAnswer),
+            Err(Gone::Timeout) => Err(Reason::PackTooSlow { seconds: LOAD.as_secs() }),
+            Err(Gone::Crashed) => Err(Reason::WorkerDied),
         }
     }
 

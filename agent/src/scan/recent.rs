@@ -24,6 +24,11 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
         self.known.get(key)
     }
 
+    /// Tells whether nothing is remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Keeps a value; the oldest key goes when there are too many.
     pub(crate) fn put(&mut self, key: K, value: V) {
         if self.known.insert(key.clone(), value).is_none() {

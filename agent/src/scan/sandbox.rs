@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
 
+use khien_core::reason::{Lack, Reason, SandboxPart, quoted};
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior, set_parent_process_death_signal,
@@ -28,7 +29,7 @@ const NOBODY: libc::uid_t = 65534;
 /// What the second step needs from before the first.
 pub(super) struct Confined {
     /// Parts of the sandbox that this host does not allow.
-    pub(super) missing: Vec<String>,
+    pub(super) missing: Vec<Lack>,
     /// `/proc/self/statm`, opened while that was possible.
     statm: Option<File>,
 }
@@ -37,48 +38,55 @@ pub(super) struct Confined {
 pub(super) fn confine() -> Confined {
     let statm = File::open("/proc/self/statm").ok();
     let mut missing = Vec::new();
-    let mut step = |what: &str, done: Result<(), String>| {
-        if let Err(e) = done {
-            missing.push(format!("{what}: {e}"));
-        }
-    };
-    step("own namespaces", unshare());
-    step("own user", become_nobody());
-    step("no new privileges", text(rustix::thread::set_no_new_privs(true)));
-    step("no memory image", text(set_dumpable_behavior(DumpableBehavior::NotDumpable)));
-    step("death with the agent", text(set_parent_process_death_signal(Some(Signal::KILL))));
-    step("limits", limits());
-    step("landlock", deny_paths());
+    let mut step = |part, done| note(&mut missing, part, done);
+    step(SandboxPart::Namespaces, unshare());
+    step(SandboxPart::User, become_nobody());
+    step(SandboxPart::Privileges, told(rustix::thread::set_no_new_privs(true)));
+    step(SandboxPart::MemoryImage, told(set_dumpable_behavior(DumpableBehavior::NotDumpable)));
+    step(SandboxPart::Death, told(set_parent_process_death_signal(Some(Signal::KILL))));
+    step(SandboxPart::Limits, limits());
+    step(SandboxPart::Landlock, deny_paths());
     Confined { missing, statm }
 }
 
 /// Forbids every system call but those of reading, answering and memory, on all threads, and code pages for good.
-pub(super) fn close(confined: Confined) -> Vec<String> {
+pub(super) fn close(confined: Confined) -> Vec<Lack> {
     let mut missing = confined.missing;
-    if let Err(e) = limit_space(confined.statm.as_ref()) {
-        missing.push(format!("memory limit: {e}"));
-    }
+    note(&mut missing, SandboxPart::Memory, limit_space(confined.statm.as_ref()));
     drop(confined.statm);
-    if let Err(e) = filter_calls() {
-        missing.push(format!("seccomp: {e}"));
-    }
+    note(&mut missing, SandboxPart::Seccomp, filter_calls());
     missing
 }
 
-fn text(done: rustix::io::Result<()>) -> Result<(), String> {
-    done.map_err(|e| e.to_string())
+fn note(missing: &mut Vec<Lack>, part: SandboxPart, done: Result<(), Reason>) {
+    if let Err(why) = done {
+        missing.push(Lack { part, because: Box::new(why) });
+    }
+}
+
+fn told(done: rustix::io::Result<()>) -> Result<(), Reason> {
+    done.map_err(|e| os(e.into()))
+}
+
+fn os(error: io::Error) -> Reason {
+    Reason::Os { error: error.into() }
+}
+
+/// For what has no code of the system.
+fn said(error: impl std::fmt::Display) -> Reason {
+    Reason::Said { text: quoted(&error.to_string()) }
 }
 
 /// Takes namespaces without network and IPC; without privilege, inside a user namespace.
-fn unshare() -> Result<(), String> {
+fn unshare() -> Result<(), Reason> {
     let bare = libc::CLONE_NEWNET | libc::CLONE_NEWIPC;
     // SAFETY: no pointers; the process has one thread and nothing that depends on the namespaces it leaves.
     let done = unsafe { libc::unshare(bare) == 0 || libc::unshare(bare | libc::CLONE_NEWUSER) == 0 };
-    if done { Ok(()) } else { Err(io::Error::last_os_error().to_string()) }
+    if done { Ok(()) } else { Err(os(io::Error::last_os_error())) }
 }
 
 /// Becomes nobody when started as root. Another user stays itself: it has nothing to give up.
-fn become_nobody() -> Result<(), String> {
+fn become_nobody() -> Result<(), Reason> {
     if !rustix::process::getuid().is_root() {
         return Ok(());
     }
@@ -89,21 +97,19 @@ fn become_nobody() -> Result<(), String> {
             && libc::setresgid(NOBODY, NOBODY, NOBODY) == 0
             && libc::setresuid(NOBODY, NOBODY, NOBODY) == 0
     };
-    if done { Ok(()) } else { Err(io::Error::last_os_error().to_string()) }
+    if done { Ok(()) } else { Err(os(io::Error::last_os_error())) }
 }
 
-fn limits() -> Result<(), String> {
-    let set = |resource, most| {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).map_err(|e| e.to_string())
-    };
+fn limits() -> Result<(), Reason> {
+    let set = |resource, most| told(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }));
     set(Resource::Core, 0)?;
     set(Resource::Fsize, 0)?;
     set(Resource::Nofile, OPEN_FILES)?;
-    setrlimit(Resource::As, Rlimit { current: Some(COMPILE_SPACE), maximum: None }).map_err(|e| e.to_string())
+    told(setrlimit(Resource::As, Rlimit { current: Some(COMPILE_SPACE), maximum: None }))
 }
 
 /// Handles every access that landlock knows and allows none of them.
-fn deny_paths() -> Result<(), String> {
+fn deny_paths() -> Result<(), Reason> {
     let abi = ABI::V6;
     let restricted = Ruleset::default()
         .handle_access(AccessFs::from_all(abi))
@@ -111,36 +117,36 @@ fn deny_paths() -> Result<(), String> {
         .and_then(|r| r.scope(Scope::from_all(abi)))
         .and_then(|r| r.create())
         .and_then(|r| r.restrict_self())
-        .map_err(|e| e.to_string())?;
+        .map_err(said)?;
     match restricted.ruleset {
         RulesetStatus::FullyEnforced => Ok(()),
-        RulesetStatus::PartiallyEnforced => Err("this kernel knows a part of it".to_owned()),
-        RulesetStatus::NotEnforced => Err("this kernel does not have it".to_owned()),
+        RulesetStatus::PartiallyEnforced => Err(Reason::KernelHasPart),
+        RulesetStatus::NotEnforced => Err(Reason::KernelLacks),
     }
 }
 
-fn limit_space(statm: Option<&File>) -> Result<(), String> {
+fn limit_space(statm: Option<&File>) -> Result<(), Reason> {
     let mut head = [0; 32];
-    let got = statm.ok_or("own size is not known")?.read_at(&mut head, 0).map_err(|e| e.to_string())?;
+    let got = statm.ok_or(Reason::OwnSizeUnknown)?.read_at(&mut head, 0).map_err(os)?;
     let pages: u64 = std::str::from_utf8(&head[..got])
         .ok()
         .and_then(|t| t.split_whitespace().next()?.parse().ok())
-        .ok_or("own size is not known")?;
+        .ok_or(Reason::OwnSizeUnknown)?;
     let most = pages.saturating_mul(rustix::param::page_size() as u64).saturating_add(SCAN_SPACE);
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
-    setrlimit(Resource::As, limit).map_err(|e| e.to_string())
+    told(setrlimit(Resource::As, limit))
 }
 
-fn filter_calls() -> Result<(), String> {
-    let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(|_| "unknown processor".to_owned())?;
+fn filter_calls() -> Result<(), Reason> {
+    let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(|_| Reason::UnknownProcessor)?;
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call, vec![without_code().map_err(|e| e.to_string())?]);
+        rules.insert(call, vec![without_code().map_err(said)?]);
     }
-    rules.insert(libc::SYS_prctl, vec![own_name().map_err(|e| e.to_string())?]);
+    rules.insert(libc::SYS_prctl, vec![own_name().map_err(said)?]);
     let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch);
-    let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(|e| e.to_string())?;
-    seccompiler::apply_filter_all_threads(&program).map_err(|e| e.to_string())
+    let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(said)?;
+    seccompiler::apply_filter_all_threads(&program).map_err(said)
 }
 
 /// Memory, but none that can be executed: the third argument has no `PROT_EXEC`.

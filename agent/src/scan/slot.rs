@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use khien_core::{asset::Sight, event::ScanOutcome};
+use khien_core::{
+    asset::Sight,
+    event::ScanOutcome,
+    reason::{Lack, Reason},
+};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::warn;
 
@@ -56,11 +60,11 @@ struct Running {
 impl Slot {
     /// Starts the thread, which says once whether its worker stands and what its sandbox lacks. It ends when the
     /// queue's other end is gone.
-    pub(super) fn start(self, ready: oneshot::Sender<Result<Vec<String>, String>>) -> io::Result<()> {
+    pub(super) fn start(self, ready: oneshot::Sender<Result<Vec<Lack>, Reason>>) -> io::Result<()> {
         thread::Builder::new().name(format!("scan-{}", self.number)).spawn(move || self.run(ready)).map(drop)
     }
 
-    fn run(self, ready: oneshot::Sender<Result<Vec<String>, String>>) {
+    fn run(self, ready: oneshot::Sender<Result<Vec<Lack>, Reason>>) {
         let process = match Process::start(&self.program, &self.pack) {
             Ok(process) => process,
             Err(reason) => {
@@ -123,7 +127,7 @@ impl Slot {
                 Some(process)
             }
             Err(reason) => {
-                warn!(reason, "scan worker does not start again");
+                warn!(%reason, "scan worker does not start again");
                 self.meter.cover(coverage("none", Sight::Blind, Some(reason)));
                 None
             }

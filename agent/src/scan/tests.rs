@@ -83,7 +83,8 @@ fn a_file_that_shrinks_while_it_is_scanned_ends_no_worker() {
             }
         });
         let outcomes = (0..50).map(|_| {
-            let scan = File::open(file.path()).map(|file| pool.runtime.block_on(pool.pool.scan_file(file)));
+            let scan = File::open(file.path())
+                .map(|file| pool.runtime.block_on(pool.pool.scan_file(file, &Untrusted::default())));
             scan.map(|scan| scan.scanned.outcome).ok()
         });
         let outcomes = outcomes.collect();
@@ -115,7 +116,8 @@ fn a_worker_killed_over_a_file_is_a_crash_and_the_next_scan_works() {
     pool.signal(Signal::STOP);
     let (file, mut rounds) = (tempfile::NamedTempFile::new().unwrap(), 0);
     std::fs::write(file.path(), MARK).unwrap();
-    let scan = pool.pool.scan_file(File::open(file.path()).unwrap());
+    let path = Untrusted::default();
+    let scan = pool.pool.scan_file(File::open(file.path()).unwrap(), &path);
     let crashed = pool.runtime.block_on(async {
         tokio::pin!(scan);
         while rounds < 50 {
@@ -223,10 +225,17 @@ fn a_hijacked_worker_gets_nothing() {
 
 #[test]
 fn what_a_worker_says_is_held_to_what_an_honest_one_can_say() {
-    let hit = khien_rules::Hit { rule: "not.in.pack".parse().unwrap(), excerpts: Vec::new() };
+    let hit = khien_rules::Hit {
+        rule: "not.in.pack".parse().unwrap(),
+        excerpts: Vec::new(),
+        inside: Default::default(),
+    };
     let scanned = Scanned { outcome: ScanOutcome::Matched, hits: vec![hit] };
 
-    let reply = believable(ScanReply { scanned, sha256: None, size: 0 }, &pack(1));
+    let reply = believable(
+        ScanReply { scanned, unseen: Vec::new(), sha256: None, digests: Default::default(), size: 0 },
+        &pack(1),
+    );
 
     assert_eq!(reply.scanned.outcome, ScanOutcome::Crashed);
 }
@@ -306,13 +315,14 @@ impl Tested {
     fn scan(&self, bytes: &[u8]) -> FileScan {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        self.runtime.block_on(self.pool.scan_file(file))
+        self.runtime.block_on(self.pool.scan_file(file, &Untrusted::default()))
     }
 
     /// Has the files scanned as if they had changed, and returns what is reported until all is done.
     fn reports(&self, paths: &[&Path]) -> Vec<Report> {
         use std::os::unix::ffi::OsStrExt;
         let (events, taken) = mpsc::channel(16);
+        let (_calm_in, calm) = mpsc::channel(1);
         let (reports, mut heard) = mpsc::channel(16);
         let (_stop, shutdown) = watch::channel(false);
         self.runtime.block_on(async {
@@ -321,7 +331,9 @@ impl Tested {
                 events.send(FileEvent { path, at: Timestamp::now(), process: None }).await.unwrap();
             }
             drop(events);
-            files::run(taken, Arc::clone(&self.pool), reports, Arc::clone(&self.meter), shutdown).await;
+            let (incoming, memory) = (files::Incoming { events: taken, calm }, Arc::default());
+            let memory = (Arc::clone(&self.meter), memory);
+            files::run(incoming, Arc::clone(&self.pool), reports, memory, shutdown).await;
             let mut all = Vec::new();
             while let Some(report) = heard.recv().await {
                 all.push(report);
@@ -339,12 +351,12 @@ impl Tested {
     }
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { time: Duration::from_secs(10), size: 64 << 20, workers: 1 }
 }
 
 /// The agent's own program lies above the folder of the test programs.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let program = here.parent().and_then(Path::parent).unwrap().join(env!("CARGO_PKG_NAME"));
     assert!(
@@ -355,7 +367,7 @@ fn program() -> PathBuf {
     program
 }
 
-fn pack(version: u64) -> Pack {
+pub(crate) fn pack(version: u64) -> Pack {
     let rule = |id: &str, streams| RuleMeta {
         id: id.parse::<RuleId>().unwrap(),
         yara: Some(id.replace('.', "_")),
@@ -376,6 +388,7 @@ fn pack(version: u64) -> Pack {
         rules: vec![rule("test.mark", false), rule("test.stream", true)],
         sources: vec![Source { name: "test.yar".to_owned(), text: text.to_owned() }],
         domains: Vec::new(),
+        sets: Vec::new(),
     }
 }
 

@@ -12,8 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use khien_core::Sha256;
-use khien_rules::scan::Scanned;
+use khien_core::{
+    Sha256,
+    event::Unseen,
+    reason::{Lack, Reason},
+};
+use khien_rules::{indicator::digest::Digests, scan::Scanned};
 use rustix::{
     cmsg_space,
     net::{
@@ -25,8 +29,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The largest request: a few numbers.
 pub(super) const MAX_REQUEST: usize = 4 << 10;
-/// The largest reply: 64 hits of four excerpts of 256 bytes, each written with at most nine.
-pub(super) const MAX_REPLY: usize = 1 << 20;
+/// The largest reply: 64 hits of four excerpts of 256 bytes and eight names of 255, each byte written with at most nine,
+/// and sixteen places that were not looked into.
+pub(super) const MAX_REPLY: usize = 2 << 20;
 
 /// What a worker is asked.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -73,9 +78,9 @@ pub(super) enum Attempt {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// The rules are compiled and the sandbox stands, but for what is named here.
-    Loaded { missing: Vec<String> },
+    Loaded { missing: Vec<Lack> },
     /// The pack does not compile.
-    Refused { reason: String },
+    Refused { reason: Reason },
     /// The scan ended.
     Scanned(ScanReply),
     /// What was tried: none if it went through.
@@ -86,8 +91,12 @@ pub(super) enum Reply {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ScanReply {
     pub(super) scanned: Scanned,
+    /// What inside it was not looked into.
+    pub(super) unseen: Vec<Unseen>,
     /// Of the bytes that were read; none if they were not all read.
     pub(super) sha256: Option<Sha256>,
+    /// Those that the pack's lists ask for, of the same bytes.
+    pub(super) digests: Digests,
     /// How many bytes were read.
     pub(super) size: u64,
 }

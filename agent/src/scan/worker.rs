@@ -10,21 +10,24 @@ use std::{
         unix::net::UnixStream,
     },
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use khien_core::{
-    Sha256,
+    Untrusted,
     bundle::{MAX_PACK, Pack},
-    event::ScanOutcome,
+    event::{ScanOutcome, Unseen},
+    reason::{Reason, quoted},
 };
 use khien_rules::{
     compile::Scope,
+    indicator::digest::{Digests, Wanted},
     scan::{Engine, Scanned, Scanner},
+    unpack,
 };
 
 use super::{
-    probe, sandbox,
+    listed, probe, sandbox,
     wire::{self, MAX_REQUEST, Reply, Request, ScanReply, ScanRequest, What},
 };
 
@@ -54,7 +57,8 @@ fn serve() -> io::Result<()> {
         Ok(engines) => engines,
         Err(reason) => return wire::send(&socket, &Reply::Refused { reason }, None),
     };
-    let mut scanners = Scanners { file: engines.0.scanner(), stream: engines.1.scanner() };
+    let mut scanners =
+        Scanners { file: engines.file.scanner(), stream: engines.stream.scanner(), wanted: engines.wanted };
     scanners.warm_up();
     wire::send(&socket, &Reply::Loaded { missing: sandbox::close(confined) }, None)?;
     while let Some((request, file)) = wire::receive(&socket, MAX_REQUEST, None)? {
@@ -63,14 +67,26 @@ fn serve() -> io::Result<()> {
     Ok(())
 }
 
-fn engines(file: OwnedFd, size: u64) -> Result<(Engine, Engine), String> {
+struct Engines {
+    file: Engine,
+    stream: Engine,
+    wanted: Wanted,
+}
+
+fn engines(file: OwnedFd, size: u64) -> Result<Engines, Reason> {
     if size > MAX_PACK as u64 {
-        return Err("pack is larger than 16 MiB".to_owned());
+        return Err(Reason::PackTooLarge { limit: MAX_PACK as u64 });
     }
-    let text = read(&file, size).map_err(|e| e.to_string())?;
-    let pack: Pack = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
-    let compile = |scope| Engine::compile(&pack, scope).map_err(|e| e.to_string());
-    Ok((compile(Scope::File)?, compile(Scope::Stream)?))
+    let unreadable = |said: String| Reason::PackUnreadable { error: quoted(&said) };
+    let text = read(&file, size).map_err(|e| unreadable(e.to_string()))?;
+    let pack: Pack = serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))?;
+    let broken = |said: String| Reason::RulesBroken { error: quoted(&said) };
+    let compile = |scope| Engine::compile(&pack, scope).map_err(|e| broken(e.to_string()));
+    Ok(Engines {
+        file: compile(Scope::File)?,
+        stream: compile(Scope::Stream)?,
+        wanted: listed::wanted(&pack),
+    })
 }
 
 fn answer(
@@ -90,12 +106,24 @@ fn answer(
 struct Scanners<'e> {
     file: Scanner<'e>,
     stream: Scanner<'e>,
+    wanted: Wanted,
 }
 
 impl Scanners<'_> {
     /// Starts the thread and maps the code that scanning needs, while that is still allowed.
     fn warm_up(&mut self) {
+        self.file.warm_up();
+        self.stream.warm_up();
         let _ = (self.file.scan(b"warm", WARM_UP), self.stream.scan(b"warm", WARM_UP));
+    }
+
+    /// All that is inside a file is scanned in the time that it has.
+    fn file_and_inside(&mut self, bytes: &[u8], time: Duration) -> (Scanned, Vec<Unseen>) {
+        let until = Instant::now() + time;
+        let left = || until.saturating_duration_since(Instant::now());
+        let deep =
+            unpack::scan(&mut self.file, bytes, &Untrusted::default(), &unpack::Limits::default(), &left);
+        (deep.scanned, deep.troubles)
     }
 
     fn scan(&mut self, scan: ScanRequest, file: &OwnedFd) -> ScanReply {
@@ -107,17 +135,24 @@ impl Scanners<'_> {
         if size > scan.limit {
             return without_hits(ScanOutcome::TooLarge, size);
         }
-        let scanner = match scan.what {
-            What::File => &mut self.file,
-            What::Stream => &mut self.stream,
+        let time = Duration::from_millis(scan.millis);
+        let (scanned, unseen) = match scan.what {
+            What::File => self.file_and_inside(&bytes, time),
+            What::Stream => (self.stream.scan(&bytes, time), Vec::new()),
         };
-        let scanned = scanner.scan(&bytes, Duration::from_millis(scan.millis));
-        ScanReply { scanned, sha256: Some(Sha256::of(&bytes)), size }
+        let digests = Digests::of(&bytes, self.wanted);
+        ScanReply { scanned, unseen, sha256: digests.sha256, digests, size }
     }
 }
 
 fn without_hits(outcome: ScanOutcome, size: u64) -> ScanReply {
-    ScanReply { scanned: Scanned { outcome, hits: Vec::new() }, sha256: None, size }
+    ScanReply {
+        scanned: Scanned { outcome, hits: Vec::new() },
+        unseen: Vec::new(),
+        sha256: None,
+        digests: Digests::default(),
+        size,
+    }
 }
 
 /// Reads from the start up to `most` bytes. Never maps the file: another process may cut it at any time.

@@ -8,6 +8,7 @@ use khien_core::{
     OrderId, Timestamp,
     order::{Order, Receipt},
     protocol::Report,
+    reason::Reason,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -18,6 +19,9 @@ use super::{
 
 /// Answered orders are forgotten after this: by then their mandates are long expired.
 const KEEP_SECONDS: i64 = 90 * 86_400;
+
+/// Stands for a value that is no text at all.
+const UNREADABLE: &[u8] = b"?";
 
 /// What is known of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +64,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), SpoolError> {
         self.db
-            .prepare_cached("INSERT OR IGNORE INTO orders (id, text, at) VALUES (?, ?, ?)")?
+            .prepare_cached(
+                "INSERT INTO orders (id, text, at) VALUES (?, ?, ?)
+                 ON CONFLICT (id) DO UPDATE SET text = excluded.text WHERE receipt IS NULL",
+            )?
             .execute(params![id.0, serde_json::to_string(order)?, now.as_second()])?;
         Ok(())
     }
@@ -77,11 +84,40 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the orders that were begun and have no receipt: the agent died over them.
-    pub(crate) fn unanswered(&self) -> Result<Vec<Order>, SpoolError> {
-        let mut query = self.db.prepare("SELECT text FROM orders WHERE receipt IS NULL ORDER BY at, id")?;
-        let texts: Vec<String> = query.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
-        texts.iter().map(|text| Ok(serde_json::from_str(text)?)).collect()
+    /// Returns the orders that were begun and have no receipt: the agent died over them. A row that cannot be read is
+    /// told of, and stays as an order that was begun: if the hub repeats it, it is taken up then.
+    pub(crate) fn unanswered(&mut self, now: Timestamp) -> Result<Vec<Order>, SpoolError> {
+        let mut orders = Vec::new();
+        for (row, text) in self.begun()? {
+            match serde_json::from_slice(&text) {
+                Ok(order) => orders.push(order),
+                Err(error) => self.set_row_aside(row, &error, now)?,
+            }
+        }
+        Ok(orders)
+    }
+
+    fn begun(&self) -> Result<Vec<(i64, Vec<u8>)>, SpoolError> {
+        let mut query = self
+            .db
+            .prepare("SELECT rowid, text FROM orders WHERE receipt IS NULL AND text <> '' ORDER BY at, id")?;
+        // As bytes: what is damaged need not even be text.
+        let read =
+            |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get_ref(1)?.as_bytes().unwrap_or(UNREADABLE).to_vec()));
+        Ok(query.query_map([], read)?.collect::<Result<_, _>>()?)
+    }
+
+    fn set_row_aside(
+        &mut self,
+        row: i64,
+        error: &serde_json::Error,
+        now: Timestamp,
+    ) -> Result<(), SpoolError> {
+        tracing::error!(%error, row, "the note of an order that was begun cannot be read, it is set aside");
+        self.db.execute("UPDATE orders SET text = '' WHERE rowid = ?", [row])?;
+        let (scope, cause) = ("orders".into(), Reason::OrderNoteUnreadable);
+        self.append(&Report::Blind { scope, cause, from: now, until: now, lost: Some(1) }, now)?;
+        Ok(())
     }
 
     /// Polls are counted per life, so what was acknowledged in an earlier one lies before them all.

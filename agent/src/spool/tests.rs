@@ -6,6 +6,7 @@ use khien_core::{
     mandate::Mandate,
     order::{Order, Outcome, Receipt},
     protocol::{Mark, Report},
+    reason::Reason,
     signature::Signed,
 };
 use proptest::prelude::*;
@@ -23,7 +24,11 @@ fn now() -> Timestamp {
 }
 
 fn urgent(n: u64) -> Report {
-    Report::Refused { order: None, reason: format!("reason {n}"), at: now() }
+    Report::Refused {
+        order: None,
+        reason: Reason::Said { text: format!("reason {n}").as_str().into() },
+        at: now(),
+    }
 }
 
 fn bulk(n: u64) -> Report {
@@ -31,6 +36,7 @@ fn bulk(n: u64) -> Report {
         path: Untrusted::from(&*format!("/srv/{n}")),
         outcome: ScanOutcome::Timeout,
         at: now(),
+        unseen: Vec::new(),
     }
 }
 
@@ -200,7 +206,7 @@ fn an_order_is_a_replay_only_for_polls_after_its_receipt_was_acknowledged() {
     assert_eq!(store.known(id, before).unwrap(), Known::New);
     store.begin_order(id, &order, now()).unwrap();
     assert_eq!(store.known(id, before).unwrap(), Known::Begun);
-    assert_eq!(store.unanswered().unwrap(), [order]);
+    assert_eq!(store.unanswered(now()).unwrap(), [order]);
 
     store.end_order(&receipt(1), now()).unwrap();
     let during = store.begin_poll();
@@ -211,7 +217,7 @@ fn an_order_is_a_replay_only_for_polls_after_its_receipt_was_acknowledged() {
     assert_eq!(store.known(id, during).unwrap(), Known::Answered);
     let after = store.begin_poll();
     assert_eq!(store.known(id, after).unwrap(), Known::Settled);
-    assert!(store.unanswered().unwrap().is_empty());
+    assert!(store.unanswered(now()).unwrap().is_empty());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use khien_core::{
         Ack, Batch, Enroll, Enrolled, HUB_NAME, Heartbeat, HeartbeatReply, Hello, MAX_BODY, MAX_INFLATED,
         Orders, POLL_SECONDS, Problem, Welcome,
     },
+    text::Words,
     untrusted,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, tls};
@@ -23,6 +24,8 @@ const LARGE: Duration = Duration::from_secs(120);
 const PING: Duration = Duration::from_secs(10);
 /// The largest answer that is not orders or a pack.
 const SMALL: usize = 64 << 10;
+/// The longest time that the agent lets the hub put it off before it asks again.
+const LONGEST_WAIT: u64 = 600;
 /// How much of what the hub says of a refusal is kept.
 const MAX_REASON: usize = 300;
 /// zstd's fastest ordinary level: a batch must not wait for its compression.
@@ -41,13 +44,16 @@ pub(crate) enum Trouble {
     #[error("{0}")]
     Line(String),
     /// The hub answered with an error.
-    #[error("hub answered {status}: {error}")]
+    #[error("hub answered {status}: {}", said.en)]
     Refused {
         /// The HTTP status.
         status: u16,
         /// What it said, escaped and cut.
-        error: String,
+        said: Words,
     },
+    /// The hub has no time for it now and says when it may have.
+    #[error("hub says to come again in {} s", .0.as_secs())]
+    Later(Duration),
     /// The answer is larger than allowed.
     #[error("hub answered more than {0} bytes")]
     TooLarge(usize),
@@ -208,10 +214,44 @@ async fn answer(request: RequestBuilder, max: usize) -> Result<Vec<u8>, Trouble>
     if status.is_success() {
         return bounded(response, max).await;
     }
+    if let Some(wait) = put_off(&response) {
+        return Err(Trouble::Later(wait));
+    }
     let body = bounded(response, SMALL).await.unwrap_or_default();
-    let said = serde_json::from_slice::<Problem>(&body).map(|p| p.error).unwrap_or_default();
-    let error = untrusted::escape(said.chars().take(MAX_REASON).collect::<String>().as_bytes());
-    Err(Trouble::Refused { status: status.as_u16(), error })
+    let said = serde_json::from_slice(&body).map(|problem| said(&problem)).unwrap_or_default();
+    Err(Trouble::Refused { status: status.as_u16(), said })
+}
+
+/// Says what the hub answered: in both languages where its code is known, else in its own words.
+fn said(problem: &Problem) -> Words {
+    let cut = |text: &str| text.chars().take(MAX_REASON).collect::<String>();
+    match problem.cause().map(|cause| cause.words()) {
+        Some(words) => Words { vi: cut(&words.vi), en: cut(&words.en) },
+        None => Words::same(untrusted::escape(cut(&problem.error).as_bytes())),
+    }
+}
+
+/// Returns how long to wait where the hub says that there is too much at once (429) or that it is busy (503).
+fn put_off(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get("retry-after")?.to_str().ok()?.parse::<u64>().ok()?;
+    let is_busy = matches!(response.status().as_u16(), 429 | 503);
+    is_busy.then(|| Duration::from_secs(seconds.clamp(1, LONGEST_WAIT)))
+}
+
+/// Asks again as long as the hub puts it off; what is to be sent stays where it is meanwhile.
+pub(crate) async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, Trouble>
+where
+    F: Future<Output = Result<T, Trouble>>,
+{
+    loop {
+        match ask().await {
+            Err(Trouble::Later(wait)) => {
+                tracing::warn!(?wait, "the hub has no time now");
+                tokio::time::sleep(wait).await;
+            }
+            answered => return answered,
+        }
+    }
 }
 
 /// Reads an answer and gives up as soon as it is longer than allowed, whatever it said of its length.
@@ -228,4 +268,22 @@ async fn bounded(mut response: Response, max: usize) -> Result<Vec<u8>, Trouble>
 
 fn json<T: DeserializeOwned>(body: Vec<u8>) -> Result<T, Trouble> {
     serde_json::from_slice(&body).map_err(|e| Trouble::Unreadable(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use khien_core::problem::Cause;
+
+    use super::*;
+
+    #[test]
+    fn what_the_hub_answers_is_said_in_both_languages_or_safely_in_its_own() {
+        let known = said(&Problem::from(&Cause::NoPack));
+        let error = format!("moon \x1b[2J {}", "x".repeat(10_000));
+        let strange = said(&Problem { error, code: "full_moon".to_owned(), args: serde_json::Value::Null });
+
+        assert_eq!(known, Cause::NoPack.words());
+        assert_eq!(strange.vi, strange.en);
+        assert!(strange.en.starts_with(r"moon \u{1b}[2J") && strange.en.len() < MAX_REASON * 2);
+    }
 }

@@ -8,33 +8,47 @@ mod sys;
 
 use std::{
     ffi::OsStr,
+    hash::{BuildHasher, RandomState},
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::ffi::OsStrExt,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
     },
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use khien_core::{Timestamp, event::Process};
+use khien_core::{Timestamp, event::Process, reason::Reason};
 use tracing::{debug, warn};
 
 use self::record::{Event, Place};
-use super::{Sink, mounts::Mount, process::Who, sink::created_with_content, walker::Walker};
+use super::{Sink, mounts::Mount, process::Who, walker::Walker};
+use crate::scan::recent::Recent;
 
 /// Room for some hundred events.
 const BUFFER: usize = 64 << 10;
 
+/// For so long it is remembered which file a process writes to, so that a write costs next to nothing to look up.
+const SAME_FILE: Duration = Duration::from_secs(1);
+
+/// Writers remembered.
+const WRITERS: usize = 4_096;
+
 /// With more room than this left in the buffer, the kernel had no other event.
 const LONGEST_EVENT: usize = 1 << 10;
+
+/// An event with one of these is about a name, or ends a time of writing.
+const NAMED_OR_CLOSED: u64 = libc::FAN_CREATE | libc::FAN_MOVED_TO | libc::FAN_CLOSE_WRITE;
 
 /// A notification group and the file systems it marks.
 pub(super) struct Fanotify {
     group: OwnedFd,
     marked: Vec<Marked>,
     who: Who,
+    /// By process, folder and name: when it was looked up, and which watched file it is, if one.
+    writers: Recent<u64, (Instant, Option<PathBuf>)>,
+    hash: RandomState,
     buffer: Vec<u8>,
     /// When the kernel's queue was last seen empty: up to here nothing was lost.
     sound: Timestamp,
@@ -62,6 +76,8 @@ impl Fanotify {
             group: sys::init()?,
             marked: Vec::new(),
             who: Who::default(),
+            writers: Recent::new(WRITERS),
+            hash: RandomState::new(),
             buffer: vec![0; BUFFER],
             sound: Timestamp::now(),
         })
@@ -111,26 +127,81 @@ impl Fanotify {
         let process = event.pidfd.and_then(sys::adopt);
         if event.mask & libc::FAN_Q_OVERFLOW != 0 {
             warn!("the kernel dropped file events");
-            walker.blind(self.sound, "the kernel's queue of file events was full");
+            walker.blind(self.sound, Reason::EventQueueFull);
             return;
         }
         if event.pid.cast_unsigned() == std::process::id() {
             return;
         }
-        let Some(path) = event.place.as_ref().and_then(|place| self.path(place, sink, walker)) else {
-            return;
-        };
+        if event.mask & NAMED_OR_CLOSED == 0 {
+            return self.wrote(event, process.as_ref(), sink, walker);
+        }
+        let Some(path) = self.path(event, sink, walker) else { return };
         if event.mask & libc::FAN_ONDIR != 0 {
             if event.mask & libc::FAN_MOVED_TO != 0 {
+                // What was elsewhere may be here now.
+                self.writers = Recent::new(WRITERS);
                 walker.tree(path);
             }
             return;
         }
         let who = self.process(event, process.as_ref());
-        let whole = event.mask & (libc::FAN_CLOSE_WRITE | libc::FAN_MOVED_TO) != 0;
-        if whole || created_with_content(&path) {
+        if event.mask & libc::FAN_CLOSE_WRITE != 0 {
             sink.changed(path, who);
+        } else {
+            sink.appeared(path, who, event.mask & libc::FAN_MOVED_TO != 0);
         }
+    }
+
+    /// A file was written to and may stay open. Of many writes to one file, most end here without a look at the file.
+    fn wrote(&mut self, event: &Event<'_>, process: Option<&OwnedFd>, sink: &Sink, walker: &Arc<Walker>) {
+        let Some(place) = &event.place else { return };
+        let writer = self.hash.hash_one((event.pid, place.fsid, &place.folder, place.name));
+        if let Some((at, path)) = self.writers.get(&writer)
+            && at.elapsed() < SAME_FILE
+        {
+            return path.iter().for_each(|path| sink.wrote(path, None));
+        }
+        let path = self.path(event, sink, walker);
+        if let Some(path) = &path {
+            let who = self.process(event, process);
+            sink.wrote(path, who);
+        }
+        self.writers.put(writer, (Instant::now(), path));
+    }
+
+    /// Finds where in the watched folders it happened.
+    fn path(&self, event: &Event<'_>, sink: &Sink, walker: &Arc<Walker>) -> Option<PathBuf> {
+        let place = event.place.as_ref()?;
+        let path = self.named(place, sink, walker);
+        let nothing_more = match &path {
+            Some(path) => path.symlink_metadata().is_ok(),
+            None => !sink.links.has_aliases(),
+        };
+        if nothing_more || event.mask & (libc::FAN_MODIFY | libc::FAN_CLOSE_WRITE) == 0 {
+            return path;
+        }
+        self.other_name(event, place, sink).or(path)
+    }
+
+    /// Finds the watched name of a file that was changed under a name that is not watched, or had none when it was
+    /// opened.
+    fn other_name(&self, event: &Event<'_>, place: &Place<'_>, sink: &Sink) -> Option<PathBuf> {
+        let target = event.target.as_ref()?;
+        let roots = self.marked.iter().filter(|m| m.fsid == place.fsid).filter_map(Marked::root);
+        for file in roots.filter_map(|root| sys::open(root.as_fd(), target).ok()) {
+            let found = rustix::fs::fstat(&file).ok()?;
+            let is_it = |path: &PathBuf| {
+                let meta = path.symlink_metadata();
+                meta.is_ok_and(|m| (m.dev(), m.ino()) == (found.st_dev, found.st_ino))
+            };
+            let known = sink.links.alias_of(found.st_dev, found.st_ino);
+            let path = known.or_else(|| path_of(&file).ok().filter(is_it));
+            if let Some(path) = path.filter(|path| sink.watches(path)) {
+                return Some(path);
+            }
+        }
+        None
     }
 
     /// Asks who it was. A process id without a living process behind it may be another's by now.
@@ -144,9 +215,9 @@ impl Fanotify {
         Some(self.who.is(pid, is_its_own))
     }
 
-    /// Finds where in the watched folders the folder of an event is now. One file system may be mounted at several
+    /// Finds where in the watched folders a name is now. One file system may be mounted at several
     /// places, so each is asked. A folder that is gone has nothing left to scan.
-    fn path(&self, place: &Place<'_>, sink: &Sink, walker: &Arc<Walker>) -> Option<PathBuf> {
+    fn named(&self, place: &Place<'_>, sink: &Sink, walker: &Arc<Walker>) -> Option<PathBuf> {
         for mount in self.marked.iter().filter(|m| m.fsid == place.fsid) {
             let Some(root) = mount.root() else { continue };
             match sys::open(root.as_fd(), &place.folder).and_then(|folder| path_of(&folder)) {
@@ -161,7 +232,7 @@ impl Fanotify {
                 }
                 Err(e) => {
                     warn!(%e, "the folder of an event cannot be opened");
-                    walker.blind(self.sound, "a folder with changes could not be opened");
+                    walker.blind(self.sound, Reason::ChangedFolderNotOpened);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The watched folders: which are there, which back end sees them, and what that leaves unseen.
 
 use std::{
+    collections::BTreeSet,
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -10,13 +11,15 @@ use std::{
 use khien_core::{
     Timestamp,
     asset::{Coverage, Sensor, Sight},
+    reason::{Reason, quoted},
 };
 use tracing::{info, warn};
 
 use super::{
     fanotify::Fanotify,
+    gaps::Gaps,
     inotify::{Inotify, Short},
-    mounts,
+    mounts::{self, Mount},
     sink::Sink,
     walker::{Walker, scope},
 };
@@ -27,7 +30,9 @@ pub(super) struct Folders {
     pub(super) folders: Vec<Folder>,
     pub(super) fanotify: Option<Fanotify>,
     /// Why there is no fanotify.
-    pub(super) lacking: String,
+    pub(super) lacking: Reason,
+    /// What lies in the folders and is not followed.
+    pub(super) links: Gaps,
     pub(super) inotify: Arc<Inotify>,
     pub(super) sink: Arc<Sink>,
     pub(super) walker: Arc<Walker>,
@@ -41,27 +46,37 @@ pub(super) struct Folder {
     there: Option<There>,
     /// Whether it was looked at once.
     known: bool,
+    /// The mounts below it that are watched.
+    mounts: BTreeSet<u64>,
 }
 
-/// A folder's real path and identity: one that was replaced is another.
+/// A folder's real path and identity: one that was replaced is another, and so is one whose file system was mounted
+/// anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct There {
     path: PathBuf,
     device: u64,
     inode: u64,
+    mount: Option<u64>,
 }
 
 impl From<PathBuf> for Folder {
     fn from(asked: PathBuf) -> Self {
-        Self { asked, there: None, known: false }
+        Self { asked, there: None, known: false, mounts: BTreeSet::new() }
     }
 }
 
 impl There {
-    fn at(asked: &Path) -> Option<Self> {
+    fn at(asked: &Path, mounts: &[Mount]) -> Option<Self> {
         let path = asked.canonicalize().ok()?;
         let meta = path.metadata().ok().filter(|m| m.is_dir())?;
-        Some(Self { path, device: meta.dev(), inode: meta.ino() })
+        let mount = mounts::of(mounts, &path).map(|mount| mount.id);
+        Some(Self { path, device: meta.dev(), inode: meta.ino(), mount })
+    }
+
+    /// Returns the mounts below it.
+    fn below(&self, mounts: &[Mount]) -> BTreeSet<u64> {
+        mounts::below(mounts, &self.path).map(|mount| mount.id).collect()
     }
 }
 
@@ -69,23 +84,27 @@ impl Folders {
     /// Looks which folders are there, watches new ones and states what is seen. `since` says, at the start, from
     /// when on changes were not seen.
     pub(super) fn look_after(&mut self, since: Option<Timestamp>) {
-        let now: Vec<Option<There>> = self.folders.iter().map(|f| There::at(&f.asked)).collect();
+        // Before anything is watched: a mount that is made meanwhile is a new one the next time.
+        let mounts = mounts::read().unwrap_or_default();
+        let now: Vec<Option<There>> = self.folders.iter().map(|f| There::at(&f.asked, &mounts)).collect();
         // First the borders, then the marks: an event must not come before it is wanted.
         self.sink.watch(now.iter().flatten().map(|there| there.path.clone()).collect());
         for (number, there) in now.into_iter().enumerate() {
             let Some(folder) = self.folders.get_mut(number) else { continue };
             let first = !std::mem::replace(&mut folder.known, true);
             if folder.there == there && !first {
-                self.mark_new_mounts(there.as_ref());
+                self.watch_new_mounts(number, &mounts);
                 continue;
             }
             let asked = folder.asked.clone();
             folder.there = there.clone();
+            folder.mounts = there.as_ref().map(|there| there.below(&mounts)).unwrap_or_default();
             match there {
-                None => self.cover(&asked, "none", Sight::Blind, Some("the folder is missing".to_owned())),
+                None => self.cover(&asked, "none", Sight::Blind, Some(Reason::FolderMissing)),
                 Some(there) => self.appeared(&asked, &there, first, since),
             }
         }
+        self.links.links(&self.sink.links.outward(&self.sink));
     }
 
     fn appeared(&mut self, asked: &Path, there: &There, first: bool, since: Option<Timestamp>) {
@@ -109,84 +128,79 @@ impl Folders {
         };
         match self.inotify.add(path) {
             Ok(()) => {
-                let reason = format!("{without}: the writing process is not known");
+                let reason = Reason::WriterUnknown { because: Box::new(without) };
                 self.cover(asked, "notify", Sight::Reduced, Some(reason));
             }
             Err(e) if matches!(e.kind, notify::ErrorKind::MaxFilesWatch) => {
-                self.cover(asked, "notify", Sight::Reduced, Some(format!("{without}; {LIMIT}")));
+                let reason = Reason::WatchLimit { because: Some(Box::new(without)) };
+                self.cover(asked, "notify", Sight::Reduced, Some(reason));
             }
-            Err(e) => self.cover(asked, "none", Sight::Blind, Some(format!("{without}; notify: {e}"))),
+            Err(e) => {
+                let (error, because) = (quoted(&e.to_string()), Box::new(without));
+                let reason = Reason::NotifyFailed { error, because };
+                self.cover(asked, "none", Sight::Blind, Some(reason));
+            }
         }
     }
 
     /// Marks the file system of a folder and those mounted below it. Returns what of it is watched by notify only.
-    fn mark(&mut self, path: &Path) -> Result<Option<String>, String> {
+    fn mark(&mut self, path: &Path) -> Result<Option<Reason>, Reason> {
         let fanotify = self.fanotify.as_mut().ok_or_else(|| self.lacking.clone())?;
-        let does_not_work = |e: io::Error| format!("fanotify does not work on this file system ({e})");
+        let does_not_work = |e: io::Error| Reason::FanotifyUnsupported { error: e.into() };
         let mounts = mounts::read().map_err(does_not_work)?;
-        let own = mounts::of(&mounts, path).ok_or("the folder's mount is not known")?;
+        let own = mounts::of(&mounts, path).ok_or(Reason::MountUnknown)?;
         fanotify.mark(own).map_err(does_not_work)?;
-        let mut without = Vec::new();
+        let (mut notify, mut unseen) = (Vec::new(), Vec::new());
         for mount in mounts::below(&mounts, path).filter(|m| !self.sink.excludes(&m.point)) {
             if let Err(e) = fanotify.mark(mount) {
                 warn!(point = %scope(&mount.point), mount.kind, %e, "a mount is watched without fanotify");
-                let watched = self.inotify.add(&mount.point).is_ok();
-                without.push(format!(
-                    "{} ({})",
-                    scope(&mount.point),
-                    if watched { "notify" } else { "not seen" }
-                ));
+                let list = if self.inotify.add(&mount.point).is_ok() { &mut notify } else { &mut unseen };
+                list.push(scope(&mount.point));
             }
         }
-        Ok((!without.is_empty()).then(|| format!("mounts without fanotify: {}", without.join(", "))))
+        let all = notify.is_empty() && unseen.is_empty();
+        Ok((!all).then_some(Reason::MountsWithoutFanotify { notify, unseen }))
     }
 
-    /// File systems may be mounted in a watched folder at any time.
-    fn mark_new_mounts(&mut self, there: Option<&There>) {
-        let (Some(fanotify), Some(there), Ok(mounts)) = (self.fanotify.as_mut(), there, mounts::read())
-        else {
-            return;
-        };
-        for mount in mounts::below(&mounts, &there.path).filter(|m| !self.sink.excludes(&m.point)) {
-            match fanotify.mark(mount) {
-                Ok(true) => self.walker.tree(mount.point.clone()),
-                Ok(false) => {}
-                Err(_) if self.inotify.has(&mount.point) => {}
-                Err(_) => {
-                    if self.inotify.add(&mount.point).is_ok() {
-                        self.walker.tree(mount.point.clone());
-                    }
-                }
+    /// File systems may be mounted in a watched folder at any time: those that were not there before are watched too.
+    fn watch_new_mounts(&mut self, number: usize, mounts: &[Mount]) {
+        let Some(folder) = self.folders.get_mut(number) else { return };
+        let Some(there) = folder.there.clone() else { return };
+        let before = std::mem::replace(&mut folder.mounts, there.below(mounts));
+        for mount in mounts::below(mounts, &there.path).filter(|m| !before.contains(&m.id)) {
+            if self.sink.excludes(&mount.point) {
+                continue;
+            }
+            let marked = self.fanotify.as_mut().is_some_and(|fanotify| fanotify.mark(mount).is_ok());
+            if marked || self.inotify.add(&mount.point).is_ok() {
+                self.walker.tree(mount.point.clone());
             }
         }
     }
 
     /// Goes on with notify for all folders when fanotify fails for good.
-    pub(super) fn fall_back(&mut self, e: &io::Error) {
+    pub(super) fn fall_back(&mut self, e: io::Error) {
         self.fanotify = None;
-        self.lacking = format!("fanotify failed ({e})");
+        self.lacking = Reason::FanotifyFailed { error: e.into() };
         for folder in &mut self.folders {
             folder.there = None;
         }
-        self.walker.blind(Timestamp::now(), "fanotify failed");
+        self.walker.blind(Timestamp::now(), self.lacking.clone());
         self.look_after(None);
     }
 
-    fn cover(&self, asked: &Path, backend: &str, sight: Sight, reason: Option<String>) {
+    fn cover(&self, asked: &Path, backend: &str, sight: Sight, reason: Option<Reason>) {
         let backend = backend.to_owned();
         self.meter.cover(Coverage { sensor: Sensor::File, scope: scope(asked), backend, sight, reason });
     }
 }
-
-const LIMIT: &str =
-    "the limit of watched folders is reached (fs.inotify.max_user_watches), some are not seen";
 
 /// States reduced coverage of every folder when a new one in it could not be watched.
 pub(super) fn when_short(meter: &Arc<Meter>, sink: &Arc<Sink>) -> Short {
     let (meter, sink) = (Arc::clone(meter), Arc::clone(sink));
     Box::new(move || {
         for folder in sink.watched() {
-            let (backend, reason) = ("notify".to_owned(), Some(LIMIT.to_owned()));
+            let (backend, reason) = ("notify".to_owned(), Some(Reason::WatchLimit { because: None }));
             let sight = Sight::Reduced;
             meter.cover(Coverage { sensor: Sensor::File, scope: scope(&folder), backend, sight, reason });
         }

@@ -9,17 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use khien_core::Timestamp;
+use khien_core::{Timestamp, reason::Reason};
 use notify::{
     Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode},
 };
 use tracing::warn;
 
-use super::{
-    sink::{Sink, created_with_content},
-    walker::Walker,
-};
+use super::{sink::Sink, walker::Walker};
 
 /// When nothing came for so long after an event, the kernel's queue was empty then: up to there nothing was lost.
 const IDLE: Duration = Duration::from_millis(5);
@@ -43,7 +40,7 @@ impl Inotify {
             }
             match event {
                 Ok(event) if event.need_rescan() => {
-                    walker.blind(sound, "the kernel's queue of file events was full")
+                    walker.blind(sound, Reason::EventQueueFull);
                 }
                 Ok(event) => pass_on(&event, &sink, &walker),
                 Err(e) => trouble(&e, sound, &walker, &short),
@@ -59,11 +56,6 @@ impl Inotify {
         self.watch(folder)?;
         self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_owned());
         Ok(())
-    }
-
-    /// Tells whether a folder was added.
-    pub(super) fn has(&self, folder: &Path) -> bool {
-        self.roots.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|root| root == folder)
     }
 
     /// Makes sure that a tree in one of the watched folders is watched to its leaves.
@@ -83,31 +75,23 @@ impl Inotify {
 
 fn pass_on(event: &Event, sink: &Sink, walker: &Walker) {
     for path in event.paths.iter().filter(|path| sink.watches(path)) {
-        let whole = match event.kind {
-            EventKind::Create(CreateKind::Folder) => {
-                walker.tree(path.clone());
-                false
+        match event.kind {
+            EventKind::Create(CreateKind::Folder) => walker.tree(path.clone()),
+            EventKind::Create(_) => named(path, sink, walker, false),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Any)) => {
+                named(path, sink, walker, true);
             }
-            EventKind::Create(_) => created_with_content(path),
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-            EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Any)) => moved_here(path, walker),
-            _ => false,
-        };
-        if whole {
-            sink.changed(path.clone(), None);
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => drop(sink.changed(path.clone(), None)),
+            EventKind::Modify(ModifyKind::Data(_)) => sink.wrote(path, None),
+            _ => {}
         }
     }
 }
 
 /// A folder that was moved here is walked; a file is told of.
-fn moved_here(path: &Path, walker: &Walker) -> bool {
-    match path.symlink_metadata() {
-        Ok(meta) if meta.is_dir() => {
-            walker.tree(path.to_owned());
-            false
-        }
-        Ok(meta) => meta.is_file(),
-        Err(_) => false,
+fn named(path: &Path, sink: &Sink, walker: &Walker, moved: bool) {
+    if !sink.appeared(path.to_owned(), None, moved) {
+        walker.tree(path.to_owned());
     }
 }
 
@@ -117,7 +101,7 @@ fn trouble(e: &notify::Error, sound: Timestamp, walker: &Walker, short: &Short) 
         notify::ErrorKind::PathNotFound | notify::ErrorKind::WatchNotFound => {}
         _ => {
             warn!(%e, "file events cannot be read");
-            walker.blind(sound, "file events could not be read");
+            walker.blind(sound, Reason::EventsUnreadable);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The mounts of this host, from `/proc/self/mountinfo`.
+//! The mounts that this thread sees, from `/proc/thread-self/mountinfo`.
 
 use std::{
     ffi::OsString,
@@ -32,6 +32,8 @@ const WITHOUT_CONTENT: [&str; 18] = [
 /// A place where a file system is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mount {
+    /// The kernel's number of this mount: one that is made again at the same place has another.
+    pub(super) id: u64,
     pub(super) point: PathBuf,
     pub(super) kind: String,
 }
@@ -54,7 +56,7 @@ pub(super) fn barren() -> Vec<PathBuf> {
 }
 
 fn all() -> io::Result<Vec<Mount>> {
-    Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+    Ok(parse(&std::fs::read("/proc/thread-self/mountinfo")?))
 }
 
 /// Returns the mount on which a path lies.
@@ -75,9 +77,11 @@ fn parse(text: &[u8]) -> Vec<Mount> {
 /// `id parent device root POINT options… - KIND source options`
 fn line(line: &[u8]) -> Option<Mount> {
     let mut words = line.split(|b| *b == b' ');
-    let point = words.nth(4)?;
+    let id = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
+    let point = words.nth(3)?;
     let kind = words.skip_while(|w| *w != b"-").nth(1)?;
     Some(Mount {
+        id,
         point: PathBuf::from(OsString::from_vec(unescape(point))),
         kind: String::from_utf8_lossy(kind).into_owned(),
     })

@@ -1,9 +1,11 @@
 //! Where what was seen goes: past the borders of what is watched, into the queue of files to scan.
 
 use std::{
+    fs::Metadata,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    time::Instant,
 };
 
 use khien_core::{
@@ -12,18 +14,27 @@ use khien_core::{
 };
 use tokio::sync::mpsc;
 
+use super::{
+    links::{self, Leads, Links},
+    writing::Writing,
+};
+
 /// The way out of the watch.
 #[derive(Debug)]
 pub(super) struct Sink {
     events: mpsc::Sender<FileEvent>,
     excluded: Vec<PathBuf>,
     watched: RwLock<Vec<PathBuf>>,
+    writing: Mutex<Writing>,
+    /// Names that lead elsewhere.
+    pub(super) links: Links,
 }
 
 impl Sink {
     /// Makes one that watches nothing yet.
     pub(super) fn new(events: mpsc::Sender<FileEvent>, excluded: Vec<PathBuf>) -> Self {
-        Self { events, excluded, watched: RwLock::new(Vec::new()) }
+        let (watched, writing) = (RwLock::default(), Mutex::default());
+        Self { events, excluded, watched, writing, links: Links::default() }
     }
 
     /// Sets which folders are watched, by their real paths.
@@ -50,16 +61,79 @@ impl Sink {
     /// Passes a changed file on. Waits while the queue is full, so that the kernel's own queue is the only place
     /// where an event can be lost: it says so. Returns false when nobody listens any more.
     pub(super) fn changed(&self, path: PathBuf, process: Option<Process>) -> bool {
+        self.writing().closed(&path);
+        self.send(&path, process)
+    }
+
+    /// Notes that a file was written to and may stay open.
+    pub(super) fn wrote(&self, path: &Path, process: Option<Process>) {
+        let displaced = self.writing().wrote(path, process, Instant::now());
+        if let Some((path, process)) = displaced {
+            self.send(&path, process);
+        }
+    }
+
+    /// Passes on the files that were written to and are due. Returns when to do so again.
+    pub(super) fn tell_due(&self) -> Option<Instant> {
+        let due = self.writing().due(Instant::now());
+        for (path, process) in due {
+            self.send(&path, process);
+        }
+        self.writing().next()
+    }
+
+    /// Passes on a name that was just made or moved here: a file with content, or a link to a file outside. A folder
+    /// returns false: its tree is to be walked.
+    pub(super) fn appeared(&self, path: PathBuf, process: Option<Process>, moved: bool) -> bool {
+        let Ok(meta) = path.symlink_metadata() else { return true };
+        if meta.is_dir() {
+            return false;
+        }
+        // An empty file is told of again when it is written to or closed.
+        if meta.is_symlink() || moved || meta.len() > 0 || meta.nlink() > 1 {
+            self.found(path, &meta, process);
+        }
+        true
+    }
+
+    /// Passes on a file or link that is there. Returns false when nobody listens any more.
+    pub(super) fn found(&self, path: PathBuf, meta: &Metadata, process: Option<Process>) -> bool {
+        if meta.is_symlink() {
+            return match self.followed(&path) {
+                Some(_) => self.changed(path, process),
+                None => true,
+            };
+        }
+        if meta.nlink() > 1 {
+            self.links.alias(&path, meta);
+        }
+        if meta.is_file() { self.changed(path, process) } else { true }
+    }
+
+    /// Returns what a link leads to, if that is a file outside; one that leads to a folder is noted.
+    pub(super) fn followed(&self, link: &Path) -> Option<Metadata> {
+        match links::leads(link, self) {
+            Leads::File(meta) => {
+                self.links.alias(link, &meta);
+                Some(meta)
+            }
+            Leads::Folder(folder) => {
+                self.links.leads_out(link.to_owned(), folder);
+                None
+            }
+            Leads::Nowhere => None,
+        }
+    }
+
+    fn send(&self, path: &Path, process: Option<Process>) -> bool {
         let event =
             FileEvent { path: Untrusted::new(path.as_os_str().as_bytes()), at: Timestamp::now(), process };
         self.events.blocking_send(event).is_ok()
     }
-}
 
-/// Tells whether a name that was just made has content already: a hard link, or a file that had no name before. An
-/// empty file is told of again when its writer closes it.
-pub(super) fn created_with_content(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|m| m.is_file() && (m.len() > 0 || m.nlink() > 1))
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]

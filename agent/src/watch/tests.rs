@@ -1,9 +1,14 @@
 //! Both back ends on real folders. Other processes make the changes: the agent's own are passed over.
 
+pub(super) mod alone;
+mod survey;
+
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs,
     io::Write,
+    os::unix::ffi::OsStrExt,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -15,6 +20,7 @@ use khien_core::{
 use tokio::{runtime::Runtime, time::timeout};
 
 use super::*;
+use crate::scan::clean::Stamp;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -79,13 +85,54 @@ fn a_tree_that_is_renamed_in_is_seen_to_its_leaves() {
 }
 
 #[test]
-fn a_link_is_not_followed_out_of_the_folder() {
-    for mut watched in Watched::each() {
-        watched
-            .sh("ln -s ../out in/away; ln -s ../out/file in/link; printf x > out/file; printf x > in/last");
+fn a_writer_that_keeps_its_file_open_is_seen_while_it_is_open() {
+    for mut watched in Watched::each_with(|at| fs::write(at.join("in/page"), "old").unwrap()) {
+        let _writer = watched.stay("exec 3>> in/page; printf x >&3");
 
-        assert_eq!(watched.sees_until("in/last"), BTreeSet::from(["in/last".to_owned()]));
+        watched.sees("in/page");
     }
+}
+
+#[test]
+fn a_file_that_is_written_to_without_end_is_seen_again_and_again() {
+    for mut watched in Watched::each() {
+        let _writer = watched.stay("exec 3> in/log; for n in $(seq 300); do printf x >&3; sleep 0.1; done");
+
+        (0..3).for_each(|_| watched.sees("in/log"));
+    }
+}
+
+#[test]
+fn a_link_to_a_file_outside_is_seen_and_one_to_a_folder_is_said() {
+    for mut watched in Watched::each_with(|at| fs::write(at.join("out/file"), "x").unwrap()) {
+        watched.sh(
+            "ln -s ../out/file in/link; ln -s ../out in/away; ln -s round in/round; ln -s nowhere in/hole",
+        );
+        watched.sh("ln -s /dev/null in/device; ln -s home in/own; printf x > in/last; ln -s last in/inner");
+
+        let seen = watched.sees_until("in/last");
+
+        assert_eq!(seen, BTreeSet::from(["in/link", "in/last"].map(String::from)));
+        let out = watched.at().canonicalize().unwrap().join("out");
+        let gap = watched.gap("in/away");
+        let Some(Reason::LinkLeadsOut { folder, others: 0 }) = gap.reason else { panic!("{gap:?}") };
+        assert_eq!(folder, walker::scope(&out));
+        watched.sh("rm in/away");
+        watched.no_gap("in/away");
+    }
+}
+
+#[test]
+fn a_write_under_a_name_outside_is_seen_under_the_name_inside_with_fanotify() {
+    let Some(mut watched) = Watched::with_fanotify(|at| fs::write(at.join("out/kit"), "x").unwrap()) else {
+        return;
+    };
+    watched.sh("ln out/kit in/kit");
+    watched.sees("in/kit");
+
+    watched.sh("printf y >> out/kit; printf x > in/last");
+
+    assert!(watched.sees_until("in/last").contains("in/kit"));
 }
 
 #[test]
@@ -131,11 +178,7 @@ fn what_changed_while_the_agent_was_down_is_seen_and_what_is_older_is_not() {
 
 #[test]
 fn the_writing_process_is_known_with_fanotify() {
-    if !backends().contains(&Backend::Best) {
-        println!("cannot run here: the_writing_process_is_known_with_fanotify: fanotify is not allowed");
-        return;
-    }
-    let mut watched = Watched::start(Backend::Best, None, |_| {});
+    let Some(mut watched) = Watched::with_fanotify(|_| {}) else { return };
 
     let (_writer, process) = watched.write_and_stay();
 
@@ -154,7 +197,27 @@ fn without_fanotify_the_coverage_says_what_is_lacking() {
     let coverage = watched.coverage();
 
     assert_eq!((coverage.backend.as_str(), coverage.sight), ("notify", Sight::Reduced));
-    assert!(coverage.reason.unwrap().contains("the writing process is not known"));
+    assert!(matches!(coverage.reason, Some(Reason::WriterUnknown { .. })), "{coverage:?}");
+}
+
+#[test]
+fn a_file_system_below_a_watched_folder_is_seen_and_can_be_unmounted() {
+    if !rustix::process::geteuid().is_root() {
+        println!("cannot run here: a_file_system_below_a_watched_folder: mounting needs root");
+        return;
+    }
+    alone::with_own_mounts(|| {
+        for mut watched in Watched::each_with(|at| fs::create_dir(at.join("in/disk")).unwrap()) {
+            watched.sh("mount -t tmpfs none in/disk; printf x > in/disk/early");
+            watched.sees("in/disk/early");
+            watched.sh("printf x > in/disk/late");
+            watched.sees("in/disk/late");
+
+            watched.sh("umount in/disk");
+
+            assert!(!watched.at().join("in/disk/late").exists());
+        }
+    });
 }
 
 #[test]
@@ -182,6 +245,9 @@ struct Watched {
     tree: Option<tempfile::TempDir>,
     events: mpsc::Receiver<FileEvent>,
     reports: mpsc::Receiver<Report>,
+    calm: mpsc::Receiver<Calm>,
+    clean: Arc<Clean>,
+    pack: Arc<AtomicU64>,
     meter: Arc<Meter>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -197,6 +263,16 @@ impl Watched {
         backends().into_iter().map(move |backend| Self::start(backend, None, &prepare))
     }
 
+    /// None, and a line that says so, where fanotify is not allowed.
+    fn with_fanotify(prepare: impl Fn(&Path)) -> Option<Self> {
+        if backends().contains(&Backend::Best) {
+            return Some(Self::start(Backend::Best, None, prepare));
+        }
+        let test = thread::current();
+        println!("cannot run here: {}: fanotify is not allowed", test.name().unwrap_or("test"));
+        None
+    }
+
     fn start(backend: Backend, since: Option<Timestamp>, prepare: impl Fn(&Path)) -> Self {
         let tree = tempfile::tempdir().unwrap();
         fs::create_dir_all(tree.path().join("in/home")).unwrap();
@@ -207,15 +283,33 @@ impl Watched {
 
     fn again(backend: Backend, tree: tempfile::TempDir, since: Option<Timestamp>) -> Self {
         let at = tree.path().canonicalize().unwrap();
+        let every = Duration::from_millis(1);
+        let config = WatchConfig {
+            dirs: vec![at.join("in")],
+            exclude: vec![at.join("in/home")],
+            since,
+            backend,
+            every,
+        };
         let (events_in, events) = mpsc::channel(64);
         let (reports_in, reports) = mpsc::channel(64);
+        let (calm_in, calm) = mpsc::channel(1);
         let (stop, shutdown) = watch::channel(false);
-        let meter = Arc::new(Meter::default());
-        let config =
-            WatchConfig { dirs: vec![at.join("in")], exclude: vec![at.join("in/home")], since, backend };
-        let thread = start(config, events_in, reports_in, Arc::clone(&meter), shutdown).unwrap();
+        let (meter, pack) = (Arc::new(Meter::default()), Arc::default());
+        let clean = Arc::new(Clean::new(Duration::ZERO, 1_000));
+        let links = Links {
+            events: events_in,
+            calm: calm_in,
+            reports: reports_in,
+            meter: Arc::clone(&meter),
+            clean: Arc::clone(&clean),
+            pack: Arc::clone(&pack),
+            shutdown,
+        };
+        let thread = start(config, links).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { tree: Some(tree), events, reports, meter, stop, thread: Some(thread), runtime }
+        let (tree, thread) = (Some(tree), Some(thread));
+        Self { tree, events, reports, calm, clean, pack, meter, stop, thread, runtime }
     }
 
     /// Stops and returns the tree.
@@ -230,6 +324,13 @@ impl Watched {
     fn sh(&self, script: &str) {
         let done = Command::new("sh").args(["-e", "-c", script]).current_dir(self.at()).status().unwrap();
         assert!(done.success(), "{script}");
+    }
+
+    /// Has a shell do something and then wait.
+    fn stay(&self, script: &str) -> Waiting {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{script}; read wait")]).current_dir(self.at()).stdin(Stdio::piped());
+        Waiting(command.spawn().unwrap())
     }
 
     fn next(&mut self) -> FileEvent {
@@ -288,9 +389,7 @@ impl Watched {
 
     /// Has a shell write a file and wait, and returns it with what was told of it.
     fn write_and_stay(&mut self) -> (Waiting, Option<Process>) {
-        let mut command = Command::new("sh");
-        command.args(["-c", "printf x > in/file; read wait"]).current_dir(self.at()).stdin(Stdio::piped());
-        let writer = Waiting(command.spawn().unwrap());
+        let writer = self.stay("printf x > in/file");
         loop {
             let event = self.next();
             if self.name(&event) == "in/file" {
@@ -302,6 +401,32 @@ impl Watched {
     fn coverage(&self) -> Coverage {
         self.meter.health(0).coverage.into_iter().next().expect("a coverage is stated")
     }
+
+    /// Waits until it is said that a place is not looked at.
+    fn gap(&self, name: &str) -> Coverage {
+        self.until(&format!("{name} is said to be a gap"), || self.gap_now(name))
+    }
+
+    /// Waits until that is not said any more.
+    fn no_gap(&self, name: &str) {
+        self.until(&format!("{name} is no gap"), || self.gap_now(name).is_none().then_some(()));
+    }
+
+    fn gap_now(&self, name: &str) -> Option<Coverage> {
+        let place = walker::scope(&self.at().canonicalize().unwrap().join(name));
+        self.meter.health(0).coverage.into_iter().find(|c| c.scope == place)
+    }
+
+    fn until<T>(&self, what: &str, holds: impl Fn() -> Option<T>) -> T {
+        let until = Instant::now() + SOON;
+        loop {
+            if let Some(it) = holds() {
+                return it;
+            }
+            assert!(Instant::now() < until, "waited in vain until {what}");
+            thread::yield_now();
+        }
+    }
 }
 
 impl Drop for Watched {
@@ -309,6 +434,9 @@ impl Drop for Watched {
         let _ = self.stop.send(true);
         self.events.close();
         self.reports.close();
+        self.calm.close();
+        // A file that nobody scans any more holds the walk.
+        while self.calm.try_recv().is_ok() {}
         drop(self.thread.take().map(JoinHandle::join));
     }
 }
@@ -319,12 +447,13 @@ struct Waiting(Child);
 impl Drop for Waiting {
     fn drop(&mut self) {
         let _ = self.0.stdin.take().map(|mut input| input.write_all(b"\n"));
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 /// Both back ends, or the one that works here.
-fn backends() -> Vec<Backend> {
+pub(super) fn backends() -> Vec<Backend> {
     match Fanotify::new() {
         Ok(_) => vec![Backend::Best, Backend::Notify],
         Err(e) => {

@@ -15,6 +15,9 @@ use super::mounts;
 /// Folders that wait to be read. A tree that is wider is not walked to its end, and that is told.
 const MAX_WAITING: usize = 1_000_000;
 
+/// Entries of one folder that are read at a time.
+const HELD: usize = 4_096;
+
 /// Which files are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pick {
@@ -26,54 +29,105 @@ pub(super) enum Pick {
 }
 
 /// What a walk could not see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Walked {
-    /// Folders that could not be read.
+    /// Folders and names that could not be read.
     pub(super) unread: u64,
+    /// The first of those folders.
+    pub(super) first_unread: Option<PathBuf>,
     /// The tree was too wide, or nobody listened any more.
     pub(super) cut: bool,
 }
 
-/// Walks a tree: `skip` says which paths are left out, `found` takes each file and says whether to go on.
+/// A file or a symbolic link that a walk found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    /// Of the link itself.
+    pub(super) meta: Metadata,
+}
+
+/// Walks a tree: `skip` says which paths are left out, `found` takes each file and link and says whether to go on.
 pub(super) fn walk(
     root: &Path,
     pick: Pick,
     skip: impl Fn(&Path) -> bool,
-    mut found: impl FnMut(PathBuf) -> ControlFlow<()>,
+    found: impl FnMut(Found) -> ControlFlow<()>,
 ) -> Walked {
-    let mut walked = Walked::default();
-    let barren = mounts::barren();
-    let mut waiting = vec![(root.to_owned(), pick)];
-    while let Some((folder, pick)) = waiting.pop() {
-        if skip(&folder) {
-            continue;
-        }
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(e) => {
-                walked.unread += u64::from(!is_gone(&e));
-                continue;
-            }
-        };
-        for entry in entries {
-            let (path, meta) = match entry.and_then(|e| Ok((e.path(), e.metadata()?))) {
-                Ok(it) => it,
-                Err(e) => {
-                    walked.unread += u64::from(!is_gone(&e));
-                    continue;
-                }
-            };
-            if meta.is_dir() && !barren.contains(&path) && waiting.len() < MAX_WAITING {
-                waiting.push((path, pick_below(pick, &meta)));
-            } else if meta.is_dir() {
-                walked.cut |= waiting.len() >= MAX_WAITING && !barren.contains(&path);
-            } else if meta.is_file() && pick.takes(&meta) && !skip(&path) && found(path).is_break() {
-                walked.cut = true;
-                return walked;
-            }
+    let (waiting, barren) = (vec![(root.to_owned(), pick)], mounts::barren());
+    let mut walk = Walk { skip, found, barren, waiting, walked: Walked::default() };
+    while let Some((folder, pick)) = walk.waiting.pop() {
+        if !(walk.skip)(&folder) && walk.folder(&folder, pick).is_break() {
+            walk.walked.cut = true;
+            break;
         }
     }
-    walked
+    walk.walked
+}
+
+struct Walk<S, F> {
+    skip: S,
+    found: F,
+    /// Places that hold no files.
+    barren: Vec<PathBuf>,
+    waiting: Vec<(PathBuf, Pick)>,
+    walked: Walked,
+}
+
+impl<S: Fn(&Path) -> bool, F: FnMut(Found) -> ControlFlow<()>> Walk<S, F> {
+    /// A folder is read before its files are told of: who takes them may be slow, and an open folder keeps its file
+    /// system from being unmounted.
+    fn folder(&mut self, folder: &Path, pick: Pick) -> ControlFlow<()> {
+        let mut open = match fs::read_dir(folder) {
+            Ok(open) => Some(open),
+            Err(e) => {
+                self.unread(folder, &e);
+                None
+            }
+        };
+        while let Some(entries) = &mut open {
+            let some: Vec<io::Result<Found>> = entries.by_ref().take(HELD).map(look).collect();
+            if some.len() < HELD {
+                open = None;
+            }
+            for entry in some {
+                match entry {
+                    Ok(entry) => self.entry(entry, pick)?,
+                    Err(e) => self.unread(folder, &e),
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn entry(&mut self, entry: Found, pick: Pick) -> ControlFlow<()> {
+        let meta = &entry.meta;
+        if meta.is_dir() {
+            if self.barren.contains(&entry.path) {
+                return ControlFlow::Continue(());
+            }
+            if self.waiting.len() >= MAX_WAITING {
+                self.walked.cut = true;
+                return ControlFlow::Continue(());
+            }
+            self.waiting.push((entry.path, pick_below(pick, &entry.meta)));
+            return ControlFlow::Continue(());
+        }
+        let wanted = (meta.is_file() || meta.is_symlink()) && pick.takes(meta) && !(self.skip)(&entry.path);
+        if wanted { (self.found)(entry) } else { ControlFlow::Continue(()) }
+    }
+
+    fn unread(&mut self, folder: &Path, error: &io::Error) {
+        if !is_gone(error) {
+            self.walked.unread += 1;
+            self.walked.first_unread.get_or_insert_with(|| folder.to_owned());
+        }
+    }
+}
+
+fn look(entry: io::Result<fs::DirEntry>) -> io::Result<Found> {
+    let entry = entry?;
+    Ok(Found { path: entry.path(), meta: entry.metadata()? })
 }
 
 /// Tells whether an error means that there is nothing to read any more, rather than that it cannot be read.
@@ -100,13 +154,13 @@ fn changed(meta: &Metadata) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{collections::BTreeSet, os::unix::fs::symlink};
 
     use super::*;
 
     #[test]
-    fn every_file_is_named_once_and_links_are_not_followed() {
+    fn every_file_and_link_is_named_once_and_links_are_not_followed() {
         let tree = tempfile::tempdir().unwrap();
         let at = |name: &str| tree.path().join(name);
         fs::create_dir_all(at("a/b")).unwrap();
@@ -119,7 +173,8 @@ mod tests {
 
         let found = names(tree.path(), Pick::All, |p| p == at("home"));
 
-        assert_eq!(found, ["a/b/low", "a/mid", "top"].map(String::from).into());
+        let wanted = ["a/away", "a/b/low", "a/link", "a/mid", "top"];
+        assert_eq!(found, wanted.map(String::from).into());
     }
 
     #[test]
@@ -157,10 +212,45 @@ mod tests {
         assert_eq!((found, walked.cut), (1, true));
     }
 
+    #[test]
+    fn folders_that_cannot_be_read_are_counted_and_the_first_is_named() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir(tree.path().join("kept")).unwrap();
+        fs::write(tree.path().join("kept/file"), "x").unwrap();
+        let deep = make_overlong(tree.path());
+
+        let mut found = 0;
+        let walked = walk(
+            tree.path(),
+            Pick::All,
+            |_| false,
+            |_| {
+                found += 1;
+                ControlFlow::Continue(())
+            },
+        );
+
+        assert_eq!((found, walked.unread, walked.cut), (1, 1, false));
+        assert!(walked.first_unread.is_some_and(|folder| folder.starts_with(&deep)));
+    }
+
+    /// Makes folders in folders, deeper than any path may be long, and returns the first.
+    pub(in crate::watch) fn make_overlong(tree: &Path) -> PathBuf {
+        use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+        let name = "n".repeat(250);
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut folder = openat(CWD, tree, flags, Mode::empty()).unwrap();
+        for _ in 0..20 {
+            mkdirat(&folder, &name, Mode::RWXU).unwrap();
+            folder = openat(&folder, &name, flags, Mode::empty()).unwrap();
+        }
+        tree.join(name)
+    }
+
     fn names(root: &Path, pick: Pick, skip: impl Fn(&Path) -> bool) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        walk(root, pick, skip, |path| {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        walk(root, pick, skip, |entry| {
+            let name = entry.path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             assert!(found.insert(name));
             ControlFlow::Continue(())
         });

@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use khien_core::{Timestamp, Untrusted, protocol::Report, time::SignedDuration};
+use khien_core::{Timestamp, Untrusted, protocol::Report, reason::Reason, time::SignedDuration};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::{
     sink::Sink,
+    survey::Survey,
     walk::{Pick, Walked, walk},
 };
 
@@ -54,7 +55,7 @@ impl Work {
 #[derive(Debug)]
 struct Blind {
     from: Timestamp,
-    cause: String,
+    cause: Reason,
 }
 
 enum Task {
@@ -78,7 +79,7 @@ impl Walker {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         if work.trees.len() >= MAX_TREES {
             drop(work);
-            return self.blind(Timestamp::now(), "too many folders were moved at once");
+            return self.blind(Timestamp::now(), Reason::TooManyMoved);
         }
         if work.trees.iter().all(|(waiting, _)| *waiting != path) {
             work.trees.push_back((path, pick));
@@ -87,10 +88,10 @@ impl Walker {
     }
 
     /// Says that events were lost from this time on: everything that changed since is looked at, then it is reported.
-    pub(super) fn blind(&self, from: Timestamp, cause: &str) {
+    pub(super) fn blind(&self, from: Timestamp, cause: Reason) {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let from = work.blind.as_ref().map_or(from, |b| b.from.min(from));
-        work.blind = Some(Blind { from, cause: cause.to_owned() });
+        work.blind = Some(Blind { from, cause });
         self.more.notify_one();
     }
 
@@ -121,6 +122,8 @@ pub(super) struct Walking {
     pub(super) reports: mpsc::Sender<Report>,
     pub(super) shutdown: watch::Receiver<bool>,
     pub(super) prepare: Prepare,
+    /// What looks again at everything after events were lost, without haste.
+    pub(super) survey: Arc<Survey>,
 }
 
 impl Walking {
@@ -140,16 +143,15 @@ impl Walking {
     }
 
     fn everything(&self, blind: &Blind) {
-        warn!(from = %blind.from, blind.cause, "file events were lost, walking all folders");
+        warn!(from = %blind.from, cause = %blind.cause, "file events were lost, walking all folders");
         for folder in self.sink.watched() {
             let walked = self.walk(&folder, Pick::ChangedSince(earlier(blind.from)));
             if stopped(&self.shutdown) {
                 return;
             }
-            let seen = if walked == Walked::default() { "" } else { "; a part could not be looked at again" };
             let report = Report::Blind {
                 scope: scope(&folder),
-                cause: format!("{}{seen}", blind.cause),
+                cause: cause(blind.cause.clone(), &walked),
                 from: blind.from,
                 until: Timestamp::now(),
                 lost: None,
@@ -157,6 +159,8 @@ impl Walking {
             // The receiver is gone only when the agent stops.
             let _ = self.reports.blocking_send(report);
         }
+        // What changed while the clock stood wrong is found by comparing.
+        self.survey.ask();
     }
 
     fn walk(&self, path: &Path, pick: Pick) -> Walked {
@@ -166,16 +170,27 @@ impl Walking {
             path,
             pick,
             |p| !self.sink.watches(p),
-            |file| {
+            |found| {
                 files += 1;
-                if stopped(&self.shutdown) || !self.sink.changed(file, None) {
+                if stopped(&self.shutdown) || !self.sink.found(found.path, &found.meta, None) {
                     return ControlFlow::Break(());
                 }
                 ControlFlow::Continue(())
             },
         );
         info!(path = %scope(path), files, unread = walked.unread, cut = walked.cut, "walked a tree");
+        if walked.unread > 0 {
+            // The walk over everything states which folders cannot be read.
+            self.survey.ask();
+        }
         walked
+    }
+}
+
+fn cause(because: Reason, walked: &Walked) -> Reason {
+    match walked {
+        Walked { unread: 0, cut: false, .. } => because,
+        _ => Reason::NotAllLookedAtAgain { because: Box::new(because) },
     }
 }
 
@@ -192,4 +207,58 @@ pub(super) fn scope(path: &Path) -> Untrusted {
 
 fn earlier(at: Timestamp) -> Timestamp {
     at.saturating_sub(SLACK).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_two_walks_over_everything_is_a_rest() {
+        let walker = Walker::default();
+        walker.blind(Timestamp::now(), Reason::ChangedFolderNotOpened);
+        assert!(matches!(walker.next(), Task::Everything(_)));
+
+        // Whoever makes events get lost again and again, by a path that is too long, does not keep us walking.
+        walker.blind(Timestamp::now(), Reason::ChangedFolderNotOpened);
+
+        assert!(matches!(walker.next(), Task::Nothing));
+        assert!(walker.work.lock().unwrap().blind.is_some(), "it is walked after the rest");
+    }
+
+    #[test]
+    fn a_tree_that_was_moved_in_does_not_wait_for_the_rest() {
+        let walker = Walker::default();
+        walker.blind(Timestamp::now(), Reason::EventQueueFull);
+        assert!(matches!(walker.next(), Task::Everything(_)));
+
+        walker.tree("/a".into());
+
+        assert!(matches!(walker.next(), Task::Tree(..)));
+    }
+
+    #[test]
+    fn after_events_were_lost_everything_is_compared_too() {
+        let (tree, survey) = (tempfile::tempdir().unwrap(), Arc::new(Survey::default()));
+        let (events, _events) = mpsc::channel(8);
+        let (reports, mut told) = mpsc::channel(8);
+        let (_stop, shutdown) = watch::channel(false);
+        let sink = Arc::new(Sink::new(events, Vec::new()));
+        sink.watch(vec![tree.path().to_owned()]);
+        let (walker, survey_too, prepare) = (Arc::default(), Arc::clone(&survey), Box::new(|_: &Path| ()));
+        let walking = Walking { walker, sink, reports, shutdown, prepare, survey: survey_too };
+
+        walking.everything(&Blind { from: Timestamp::now(), cause: Reason::EventQueueFull });
+
+        assert!(matches!(told.try_recv(), Ok(Report::Blind { .. })));
+        assert!(survey.asked());
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_part_of_the_report() {
+        let unread = Walked { unread: 1, ..Walked::default() };
+
+        assert_eq!(cause(Reason::EventQueueFull, &Walked::default()), Reason::EventQueueFull);
+        assert!(matches!(cause(Reason::EventQueueFull, &unread), Reason::NotAllLookedAtAgain { .. }));
+    }
 }

@@ -14,6 +14,7 @@ use axum::{
     body::Bytes,
     extract::{Path as Name, State},
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
     routing::{get, post, put},
     serve::Listener,
 };
@@ -62,6 +63,10 @@ pub(crate) struct Told {
     pub(crate) pieces: u64,
     /// Takes no batch while true.
     pub(crate) refuses: bool,
+    /// So many batches are put off by a second.
+    pub(crate) puts_off: u32,
+    /// How often a session began.
+    pub(crate) hellos: u64,
 }
 
 impl Told {
@@ -214,7 +219,8 @@ async fn enroll(State(shared): Held, Json(wanted): Json<Enroll>) -> Json<Enrolle
 }
 
 async fn hello(State(shared): Held, Json(hello): Json<Hello>) -> Json<Welcome> {
-    let told = shared.told.lock().unwrap();
+    let mut told = shared.told.lock().unwrap();
+    told.hellos += 1;
     let acks = hello.lanes.iter().map(|lane| Mark {
         epoch: lane.epoch,
         seq: told.lanes.get(&lane.epoch).and_then(|l| l.keys().last().copied()).unwrap_or(0),
@@ -222,13 +228,17 @@ async fn hello(State(shared): Held, Json(hello): Json<Hello>) -> Json<Welcome> {
     Json(Welcome { acks: acks.collect(), now: Timestamp::now(), pack: 0 })
 }
 
-async fn batch(State(shared): Held, headers: HeaderMap, body: Bytes) -> Result<Json<Ack>, StatusCode> {
+async fn batch(State(shared): Held, headers: HeaderMap, body: Bytes) -> Result<Json<Ack>, Response> {
     assert_eq!(headers["content-encoding"], "zstd");
     let text = zstd::bulk::decompress(&body, 8 << 20).unwrap();
     let batch: Batch = serde_json::from_slice(&text).unwrap();
     let mut told = shared.told.lock().unwrap();
     if told.refuses {
-        return Err(StatusCode::SERVICE_UNAVAILABLE);
+        return Err(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    }
+    if told.puts_off > 0 {
+        told.puts_off -= 1;
+        return Err((StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response());
     }
     let lane = told.lanes.entry(batch.epoch).or_default();
     for record in batch.records {

@@ -93,7 +93,7 @@ fn table(agents: &[Agent], lang: Lang) -> String {
 /// Writes what one sensor sees: `/srv (notify, Bị giảm: no privilege for fanotify)`.
 fn covered(c: &Coverage, lang: Lang) -> String {
     let sight = words::sight(c.sight).get(lang);
-    let reason = c.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+    let reason = c.reason.as_ref().map(|r| format!(": {}", r.text(lang))).unwrap_or_default();
     let sensor = sensor(c.sensor, lang);
     format!("{sensor} {} ({}, {sight}{reason})", c.scope, c.backend)
 }
@@ -127,6 +127,6 @@ mod tests {
         let lines = reduced(&samples::agent(), Lang::En);
 
         assert_eq!(lines.len(), 1);
-        assert!(lines[0].contains("/srv/www") && lines[0].contains("no privilege for fanotify"), "{lines:?}");
+        assert!(lines[0].contains("/srv/www") && lines[0].contains("fanotify is switched off"), "{lines:?}");
     }
 }

@@ -6,7 +6,7 @@ use khien_core::{
     alert::{Alert, Verdict},
     api::CloseAlert,
     event::{Excerpt, FlowFacts, Process},
-    text::{alert as words, command as t},
+    text::{alert as words, command as t, hub::who},
     triage,
 };
 
@@ -102,7 +102,7 @@ pub(crate) fn table(alerts: &[Alert], lang: Lang) -> String {
             a.host.to_string(),
             a.agency.clone(),
             a.title.get(lang).to_owned(),
-            place(a),
+            place(a, lang),
         ]);
     }
     table.shown()
@@ -120,19 +120,19 @@ pub(crate) fn line(a: &Alert, lang: Lang) -> String {
         a.count,
         a.host,
         a.agency,
-        place(a)
+        place(a, lang)
     )
 }
 
 /// Writes where something was found: a path, a flow, or what is with the agent.
-pub(crate) fn place(a: &Alert) -> String {
+pub(crate) fn place(a: &Alert, lang: Lang) -> String {
     let flow = |f: &FlowFacts| {
         let name = f.url.as_ref().or(f.name.as_ref()).map(|n| format!(" {n}")).unwrap_or_default();
         format!("{} → {}{name}", f.client, f.server)
     };
-    let path = a.path.as_ref().map(ToString::to_string);
+    let path = a.place();
     let flow = a.flow.as_ref().map(flow);
-    let what = a.what.as_ref().map(ToString::to_string);
+    let what = a.what.as_ref().map(|w| w.get(lang).to_owned());
     path.or(flow).or(what).unwrap_or_default()
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn whole(a: &Alert, lang: Lang) -> String {
     facts.add(t::STATUS.get(lang), words::status(a.status).get(lang));
     facts.maybe(t::VERDICT.get(lang), a.verdict.map(|v| words::verdict(v).get(lang)));
     facts.maybe(t::REASON.get(lang), a.reason.as_ref());
-    facts.maybe(t::BY.get(lang), a.by.as_ref());
+    facts.maybe(t::BY.get(lang), a.by.as_ref().map(|by| who(by, lang)));
     facts.maybe(t::INCIDENT.get(lang), a.incident);
     facts.add(t::HOST.get(lang), &a.host);
     facts.add(t::AGENCY.get(lang), &a.agency);
@@ -162,7 +162,7 @@ pub(crate) fn whole(a: &Alert, lang: Lang) -> String {
     if let Some(flow) = &a.flow {
         flow_facts(flow, lang, &mut facts);
     }
-    facts.maybe(t::SEEN.get(lang), a.what.as_ref());
+    facts.maybe(t::SEEN.get(lang), a.what.as_ref().map(|w| w.get(lang)));
     facts.maybe(t::TECHNIQUE.get(lang), a.technique.as_ref());
     facts.add(t::FIRST_SEEN.get(lang), moment(a.first_seen));
     facts.add(t::LAST_SEEN.get(lang), moment(a.last_seen));
@@ -177,7 +177,7 @@ pub(crate) fn whole(a: &Alert, lang: Lang) -> String {
 }
 
 fn file_facts(a: &Alert, lang: Lang, facts: &mut Facts) {
-    facts.maybe(t::FILE.get(lang), a.path.as_ref());
+    facts.maybe(t::FILE.get(lang), a.place());
     facts.maybe("SHA-256", a.sha256);
     if let Some(f) = &a.file {
         let owner = f.owner.as_ref().map(|o| format!("{o} ({})", f.uid)).unwrap_or_else(|| f.uid.to_string());

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use khien_core::{IncidentId, Sha256, text::command as t};
+use khien_core::{
+    IncidentId, Sha256,
+    text::{command as t, trouble},
+};
 use serde::Serialize;
 
 use super::Context;
@@ -12,6 +15,7 @@ use crate::{
     config::write_new,
     exit::{Exit, Stop},
     output::{print, print_json},
+    told::Told,
 };
 
 /// Runs its one verb.
@@ -34,7 +38,7 @@ async fn get(context: &Context, sha256: Sha256, incident: IncidentId, out: &Path
         return Err(Stop::new(Exit::Refused, what, t::NEXT_OTHER_FILE.get(lang)).into());
     }
     let bytes = context.client()?.evidence(sha256, incident).await?;
-    write_new(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
+    write_new(out, &bytes).with_context(|| Told::path(trouble::CANNOT_WRITE, out))?;
     match context.json {
         true => print_json(&Written { sha256, size: bytes.len(), file: out }),
         false => print(&t::EVIDENCE_WRITTEN.with(lang, &[&out.display(), &bytes.len(), &sha256])),

@@ -4,8 +4,8 @@ use anyhow::Result;
 use khien_core::{
     Lang, Timestamp,
     api::OpenIncident,
-    incident::{Incident, IncidentStatus},
-    text::{Message, alert as words, command as t},
+    incident::Incident,
+    text::{Message, alert as words, command as t, hub::who},
 };
 use khien_reports::{Clock, ClockState, Profile, clocks};
 use serde::Serialize;
@@ -29,6 +29,8 @@ pub(crate) async fn run(context: &Context, what: args::Incident) -> Result<()> {
         args::Incident::List => list(context, &client.incidents().await?.incidents),
         args::Incident::Show { id } => one(context, &client.incident(id).await?),
         args::Incident::Note { id, text } => one(context, &client.note(id, text).await?),
+        args::Incident::Close { id, reason } => one(context, &client.close_incident(id, reason).await?),
+        args::Incident::Reopen { id } => one(context, &client.reopen_incident(id).await?),
     }
 }
 
@@ -68,12 +70,12 @@ fn table(incidents: &[Incident], lang: Lang) -> String {
         table.row(vec![
             i.id.to_string(),
             words::severity(i.severity).get(lang).to_owned(),
-            status(i.status).get(lang).to_owned(),
+            words::incident_status(i.status).get(lang).to_owned(),
             moment(i.detected),
             i.opened_by.clone(),
             i.alerts.len().to_string(),
             i.agencies.join(", "),
-            i.title.clone(),
+            i.title.get(lang).to_owned(),
         ]);
     }
     table.shown()
@@ -83,8 +85,8 @@ fn table(incidents: &[Incident], lang: Lang) -> String {
 pub(crate) fn whole(i: &Incident, now: Timestamp, lang: Lang) -> String {
     let mut facts = Facts::new();
     facts.add(t::ID.get(lang), i.id);
-    facts.add(t::TITLE.get(lang), &i.title);
-    facts.add(t::STATUS.get(lang), status(i.status).get(lang));
+    facts.add(t::TITLE.get(lang), i.title.get(lang));
+    facts.add(t::STATUS.get(lang), words::incident_status(i.status).get(lang));
     facts.add(t::SEVERITY.get(lang), words::severity(i.severity).get(lang));
     facts.add(t::AGENCIES.get(lang), i.agencies.join(", "));
     facts.add(t::T0.get(lang), moment(i.detected));
@@ -161,19 +163,12 @@ fn evidence_table(i: &Incident, lang: Lang) -> String {
 fn timeline(i: &Incident, lang: Lang) -> String {
     let mut table = Table::new(&[]);
     for e in &i.timeline {
-        let mut lines = e.text.lines();
+        let mut lines = e.text.get(lang).lines();
         let head = words::entry(e.kind).get(lang).to_owned();
-        table.row(vec![moment(e.at), e.who.clone(), head, sane(lines.next().unwrap_or_default())]);
+        table.row(vec![moment(e.at), who(&e.who, lang), head, sane(lines.next().unwrap_or_default())]);
         lines.for_each(|l| table.row(vec![String::new(), String::new(), String::new(), sane(l)]));
     }
     table.shown().trim_start_matches('\n').to_owned()
-}
-
-fn status(status: IncidentStatus) -> Message {
-    match status {
-        IncidentStatus::Open => t::OPEN,
-        IncidentStatus::Closed => t::CLOSED,
-    }
 }
 
 #[cfg(test)]

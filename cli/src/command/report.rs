@@ -6,7 +6,14 @@ pub(crate) mod pdf;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use khien_core::{Lang, Timestamp, alert::Alert, incident::Incident, run::Run, text::command as t};
+use khien_core::{
+    Lang, Timestamp,
+    alert::Alert,
+    api::ReportDrafted,
+    incident::Incident,
+    run::Run,
+    text::{command as t, trouble},
+};
 use khien_reports::{Answers, Case, DraftError, Drafted, MissingField, Organization, Stage, draft};
 use serde::Serialize;
 
@@ -18,6 +25,7 @@ use crate::{
     config::Home,
     exit::{Exit, Stop},
     output::{print, print_json, say},
+    told::Told,
 };
 
 /// The largest organization file that is read.
@@ -64,7 +72,7 @@ pub(crate) struct Written {
     pub(crate) without_pdf: Option<String>,
 }
 
-/// Drafts a report of an incident and writes its files.
+/// Drafts a report of an incident, writes its files and a line in the incident's timeline.
 pub(crate) async fn written(
     context: &Context,
     client: &Client,
@@ -83,6 +91,8 @@ pub(crate) async fn written(
         Ok(bytes) => files.insert(1, folder.write(&name, "pdf", &bytes)?),
         Err(e) => without_pdf = Some(no_pdf(&e, context.lang)),
     }
+    let line = ReportDrafted { form: wanted.form.as_str().into(), stage: wanted.stage.as_str().into() };
+    client.report_drafted(incident.id, line).await?;
     Ok(Written { files, missing: drafted.missing, without_pdf })
 }
 
@@ -132,8 +142,8 @@ fn organization(home: &Home, lang: Lang) -> Result<Organization> {
             return Err(Stop::new(Exit::Failed, what, t::NEXT_ORGANIZATION.get(lang)).into());
         }
     }
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Organization::parse(&text).with_context(|| path.display().to_string())
+    let text = std::fs::read_to_string(&path).with_context(|| Told::path(trouble::CANNOT_READ, &path))?;
+    Organization::parse(&text).with_context(|| Told::path(trouble::CANNOT_USE, &path))
 }
 
 /// Writes the file about the team, all of it commented out, if there is none yet.
@@ -141,7 +151,7 @@ pub(crate) fn write_organization_sample(home: &Home) -> Result<()> {
     let path = home.join("organization.toml");
     match crate::config::write_new(&path, ORGANIZATION_SAMPLE.as_bytes()) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(e).with_context(|| format!("cannot write {}", path.display()))
+            Err(e).with_context(|| Told::path(trouble::CANNOT_WRITE, &path))
         }
         _ => Ok(()),
     }
@@ -163,13 +173,13 @@ fn refused(error: DraftError, lang: Lang) -> anyhow::Error {
         DraftError::Fill(_) => Exit::Usage,
         DraftError::Docx(_) | DraftError::Json(_) => Exit::Failed,
     };
-    Stop::new(exit, error.to_string(), t::NEXT_FORM.get(lang)).into()
+    Stop::new(exit, error.words().get(lang), t::NEXT_FORM.get(lang)).into()
 }
 
 fn no_pdf(error: &PdfError, lang: Lang) -> String {
     match error {
         PdfError::NotBuilt(path) => t::PDF_NOT_BUILT.with(lang, &[&path.display()]),
-        other => t::PDF_FAILED.with(lang, &[other]),
+        other => t::PDF_FAILED.with(lang, &[&other.shown(lang)]),
     }
 }
 

@@ -8,7 +8,7 @@ use khien_core::{
     api::PackState,
     bundle::{MAX_PACK, Pack},
     signature::{Purpose, Signed},
-    text::command as t,
+    text::{command as t, trouble},
 };
 use khien_rules::{base_pack, check, check::CheckReport, pack};
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::{
     exit::{Exit, Stop},
     keys::Keys,
     output::{Facts, print, print_json},
+    told::Told,
 };
 
 /// Runs one of its verbs.
@@ -58,7 +59,7 @@ fn shown(report: &CheckReport) -> Shown {
 /// Checks a folder; anything wrong with it is an error.
 fn checked(context: &Context, dir: &Path, tell: bool) -> Result<()> {
     let lang = context.lang;
-    let report = check::directory(dir).with_context(|| dir.display().to_string())?;
+    let report = check::directory(dir).with_context(|| Told::path(trouble::CANNOT_USE, dir))?;
     let it = shown(&report);
     if tell {
         match context.json {
@@ -94,7 +95,7 @@ async fn push(context: &Context, dir: Option<&Path>) -> Result<()> {
     let pack = match dir {
         Some(dir) => {
             checked(context, dir, false)?;
-            pack::load_dir(dir, now).with_context(|| dir.display().to_string())?
+            pack::load_dir(dir, now).with_context(|| Told::path(trouble::CANNOT_USE, dir))?
         }
         None => base_pack(now),
     };

@@ -143,7 +143,7 @@ fn progress(run: &Run, lang: Lang) -> Vec<String> {
         let outcome = match &r.outcome {
             Outcome::Done { .. } => words::step_state(StepState::Done).get(lang).to_owned(),
             Outcome::Failed { reason } => {
-                format!("{}: {reason}", words::step_state(StepState::Failed).get(lang))
+                format!("{}: {}", words::step_state(StepState::Failed).get(lang), reason.text(lang))
             }
         };
         format!("{}  {}  {}  {outcome}", moment(r.at), s.title.get(lang), r.path)

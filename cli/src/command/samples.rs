@@ -7,6 +7,7 @@ use khien_core::{
     event::{Application, Direction, Excerpt, FileFacts, FlowFacts, Process, Transport},
     incident::{Entry, EntryKind, Incident, IncidentStatus},
     order::{FileTarget, Outcome},
+    reason::Reason,
     run::{Run, RunState, RunSummary, StepProgress, StepState, Target, TargetResult},
     text::Words,
 };
@@ -35,6 +36,7 @@ pub(crate) fn file_alert() -> Alert {
         path: Some(Untrusted::from("/srv/www/a.php")),
         sha256: Some(Sha256([2; 32])),
         file: Some(FileFacts {
+            inside: khien_core::event::Inside::default(),
             size: 31,
             mode: 0o100_644,
             uid: 33,
@@ -147,11 +149,11 @@ pub(crate) fn incident() -> Incident {
         at: at(time),
         who: who.to_owned(),
         kind,
-        text: text.to_owned(),
+        text: Words::same(text),
     };
     Incident {
         id: incident_id(),
-        title: "Webshell trên cổng thông tin".to_owned(),
+        title: Words::same("Webshell trên cổng thông tin"),
         status: IncidentStatus::Open,
         severity: Severity::Critical,
         agencies: vec!["Sở Y tế".to_owned()],
@@ -180,12 +182,12 @@ pub(crate) fn incident() -> Incident {
 }
 
 pub(crate) fn agent() -> Agent {
-    let coverage = |sensor, scope: &str, backend: &str, sight, reason: Option<&str>| Coverage {
+    let coverage = |sensor, scope: &str, backend: &str, sight, reason| Coverage {
         sensor,
         scope: Untrusted::from(scope),
         backend: backend.to_owned(),
         sight,
-        reason: reason.map(str::to_owned),
+        reason,
     };
     Agent {
         id: AgentId([1; 32]),
@@ -202,7 +204,7 @@ pub(crate) fn agent() -> Agent {
                     "/srv/www",
                     "notify",
                     Sight::Reduced,
-                    Some("no privilege for fanotify"),
+                    Some(Reason::WriterUnknown { because: Box::new(Reason::FanotifyOff) }),
                 ),
                 coverage(Sensor::Network, "lo", "af_packet", Sight::Full, None),
             ],

@@ -6,6 +6,7 @@ use khien_core::{
     asset::{Agent, Coverage, Presence, Sensor, Sight},
     evidence::{Custody, CustodyAction, Evidence},
     incident::Incident,
+    reason::Reason,
     run::Run,
 };
 use ratatui::{
@@ -74,13 +75,13 @@ fn silent_agent() -> Agent {
 }
 
 /// Returns a coverage that is blind.
-pub(crate) fn blind(reason: &str) -> Coverage {
+pub(crate) fn blind(reason: Reason) -> Coverage {
     Coverage {
         sensor: Sensor::Network,
         scope: Untrusted::from("eth0"),
         backend: "none".to_owned(),
         sight: Sight::Blind,
-        reason: Some(reason.to_owned()),
+        reason: Some(reason),
     }
 }
 

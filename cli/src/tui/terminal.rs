@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use khien_core::text::trouble;
 use ratatui::{
     Frame, Terminal,
     backend::CrosstermBackend,
@@ -26,6 +27,7 @@ use ratatui::{
 use tokio::sync::mpsc;
 
 use super::msg::Msg;
+use crate::told::Told;
 
 /// How long the key thread sleeps at most before it looks whether to stop.
 const LOOK: Duration = Duration::from_millis(200);
@@ -43,7 +45,7 @@ impl Screen {
     /// Takes the terminal and sends what is typed.
     pub(crate) fn enter(keys: mpsc::Sender<Msg>) -> Result<Self> {
         give_back_on_panic();
-        enable_raw_mode().context("cannot take the terminal")?;
+        enable_raw_mode().context(Told::new(trouble::NO_TERMINAL, &[]))?;
         TAKEN.store(true, Ordering::SeqCst);
         let taken = take();
         if taken.is_err() {
@@ -54,7 +56,7 @@ impl Screen {
         std::thread::Builder::new()
             .name("keys".to_owned())
             .spawn(move || read_keys(&keys, &stop))
-            .context("cannot start the key thread")?;
+            .context(Told::new(trouble::NO_TERMINAL, &[]))?;
         Ok(screen)
     }
 
@@ -65,7 +67,7 @@ impl Screen {
 
     /// Draws one screen; only cells that changed are sent.
     pub(crate) fn draw(&mut self, view: impl FnOnce(&mut Frame)) -> Result<()> {
-        self.terminal.draw(view).context("cannot draw on the terminal")?;
+        self.terminal.draw(view).context(Told::new(trouble::NO_TERMINAL, &[]))?;
         Ok(())
     }
 }
@@ -83,7 +85,8 @@ pub(crate) fn has_panicked() -> bool {
 }
 
 fn take() -> Result<Terminal<CrosstermBackend<Stdout>>> {
-    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste).context("cannot take the terminal")?;
+    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
+        .context(Told::new(trouble::NO_TERMINAL, &[]))?;
     let mut terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
     terminal.clear()?;
     Ok(terminal)

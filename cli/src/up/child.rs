@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use khien_core::{Lang, text::command as t};
+use khien_core::{
+    Lang,
+    text::{command as t, trouble},
+};
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
@@ -21,6 +24,7 @@ use tokio::{
 };
 
 use super::did_not_start;
+use crate::told::Told;
 
 /// How long a child may take to end after its stdin closed.
 const END: Duration = Duration::from_secs(5);
@@ -135,7 +139,7 @@ impl Program {
         command.args(&self.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         // Its own group: Ctrl-C is for this program, which then ends the child cleanly.
         command.process_group(0).kill_on_drop(true);
-        command.spawn().with_context(|| format!("cannot start {}", self.exe.display()))
+        command.spawn().with_context(|| Told::path(trouble::CANNOT_START, &self.exe))
     }
 }
 
@@ -223,7 +227,7 @@ fn open_log(path: &Path) -> Result<File> {
     }
     let mut options = File::options();
     let file = options.create(true).append(true).mode(0o600).open(path);
-    file.with_context(|| format!("cannot open {}", path.display()))
+    file.with_context(|| Told::path(trouble::CANNOT_OPEN, path))
 }
 
 /// Returns the last lines of a log, on lines of their own.

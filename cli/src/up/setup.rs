@@ -13,7 +13,7 @@ use khien_core::{
     Timestamp,
     api::NewToken,
     asset::{NO_AGENCY, Presence},
-    text::command as t,
+    text::{command as t, trouble},
 };
 use tokio::{process::Command, time::timeout};
 
@@ -24,6 +24,7 @@ use crate::{
     command::{Context, agent, rules},
     config::{Config, Home, write_private},
     keys::{self, Keys},
+    told::Told,
 };
 
 /// Any free port of this machine only.
@@ -195,7 +196,7 @@ async fn tool(context: &Context, name: &str, args: &[OsString], env: &[(&str, &s
     let mut command = Command::new(&exe);
     command.args(args).envs(env.iter().copied()).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().with_context(|| format!("cannot start {}", exe.display()))?;
+    let child = command.spawn().with_context(|| Told::path(trouble::CANNOT_START, &exe))?;
     let log = context.home.join("log");
     let fail = |what, detail: &str| did_not_start(context.lang, what, name, detail, &log);
     match timeout(STEP, child.wait_with_output()).await {
@@ -215,4 +216,43 @@ fn operator_name() -> String {
     let fits = |c: &char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
     let name: String = user.chars().filter(fits).take(64).collect();
     if name.is_empty() { "operator".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(hub: &str) -> (tempfile::TempDir, Home) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(dir.path().join("khien"))).unwrap();
+        home.create().unwrap();
+        Config::local(hub.to_owned(), "thu".to_owned()).save(&home).unwrap();
+        (dir, home)
+    }
+
+    #[tokio::test]
+    async fn whatever_the_connection_file_says_the_hub_is_for_this_machine_only() {
+        let edited = [
+            "0.0.0.0:8443",
+            "[::]:8443",
+            "192.0.2.1:8443",
+            "[::ffff:192.0.2.1]:8443",
+            "hub.example:8443",
+            "",
+        ];
+        for hub in edited {
+            let (_dir, home) = home(hub);
+
+            assert_eq!(address(&home).await, ANY_PORT, "{hub}");
+        }
+        assert!(ANY_PORT.parse::<SocketAddr>().unwrap().ip().is_loopback());
+    }
+
+    #[tokio::test]
+    async fn the_old_port_of_this_machine_is_kept_while_it_is_free() {
+        let old = TcpListener::bind(ANY_PORT).unwrap().local_addr().unwrap().to_string();
+        let (_dir, home) = home(&old);
+
+        assert_eq!(address(&home).await, old);
+    }
 }

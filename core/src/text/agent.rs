@@ -1,9 +1,36 @@
 //! Words of the agent on its own host: what it says to the person who starts or enrols it.
 
-use super::Message;
+use super::{
+    Lang, Message,
+    command::{SENSOR_FILE, SENSOR_NETWORK, SENSOR_SCAN},
+};
+use crate::asset::{Coverage, Sensor, Sight};
 
-/// The agent sees less than it could: sensor, scope, reason.
-pub const REDUCED: Message = Message::new("Giảm khả năng quan sát: {} {}: {}", "Reduced coverage: {} {}: {}");
+/// The agent sees less than it could: sensor and scope, reason.
+const REDUCED: Message = Message::new("Giảm khả năng quan sát: {}: {}", "Reduced coverage: {}: {}");
+/// The agent sees nothing of it: sensor and scope, reason.
+const BLIND: Message = Message::new("Không quan sát được: {}: {}", "Nothing is seen: {}: {}");
+const WITHOUT_REASON: Message = Message::new("không rõ lý do", "the reason is not known");
+
+/// Says in one line what a sensor sees less, and why.
+#[must_use]
+pub fn reduced(coverage: &Coverage, lang: Lang) -> String {
+    let Coverage { sensor, scope, sight, reason, .. } = coverage;
+    let line = if *sight == Sight::Blind { BLIND } else { REDUCED };
+    let why = reason.as_ref().map_or_else(|| WITHOUT_REASON.get(lang).to_owned(), |r| r.text(lang));
+    // A scan worker's scope is a word of the program, not a place.
+    let scope = if *sensor == Sensor::Scan { String::new() } else { format!(" {scope}") };
+    line.with(lang, &[&format!("{}{scope}", sensor_name(*sensor).get(lang)), &why])
+}
+
+const fn sensor_name(sensor: Sensor) -> Message {
+    match sensor {
+        Sensor::File => SENSOR_FILE,
+        Sensor::Network => SENSOR_NETWORK,
+        Sensor::Scan => SENSOR_SCAN,
+    }
+}
+
 /// Another agent runs on the same folder: folder.
 pub const LOCKED: Message = Message::new(
     "Đã có tác tử khác đang chạy với thư mục {}. Dừng tác tử đó trước, hoặc chọn thư mục khác bằng --home.",
@@ -16,7 +43,7 @@ pub const NOT_ENROLLED: Message = Message::new(
 );
 /// Enrolled with another hub: folder.
 pub const OTHER_HUB: Message = Message::new(
-    "Thư mục {} đã ghi danh với một trung tâm khác. Chọn thư mục khác bằng --home, hoặc xoá thư mục này nếu chắc chắn không cần nữa.",
+    "Thư mục {} đã ghi danh với một trung tâm khác. Chọn thư mục khác bằng --home, hoặc xóa thư mục này nếu chắc chắn không cần nữa.",
     "{} is enrolled with another hub. Choose another folder with --home, or remove this one if you are sure it is no longer needed.",
 );
 /// The token is not a token: why.
@@ -24,6 +51,13 @@ pub const BAD_TOKEN: Message = Message::new(
     "Mã ghi danh không đọc được ({}). Chép lại nguyên một dòng mã mà đội ứng cứu đã gửi.",
     "The token cannot be read ({}). Copy again the whole line that the response team sent.",
 );
+/// Why a token is no token: far longer than any.
+pub const TOKEN_TOO_LONG: Message = Message::new("quá dài", "too long");
+/// Why a token is no token: cut or altered.
+pub const TOKEN_NOT_WHOLE: Message = Message::new("bị thiếu hoặc bị sửa", "cut or altered");
+/// Why a token is no token: it names nobody to obey, or a crowd.
+pub const TOKEN_OPERATORS: Message =
+    Message::new("không nêu người vận hành nào, hoặc nêu quá nhiều", "no operator, or too many");
 /// The hub refused the token: what it said.
 pub const TOKEN_REFUSED: Message = Message::new(
     "Trung tâm từ chối mã ghi danh: {}. Mã chỉ dùng được một lần và có hạn; xin đội ứng cứu một mã mới.",
@@ -39,3 +73,25 @@ pub const HUB_FAILED: Message = Message::new(
     "Trung tâm trả lời lỗi: {}. Báo cho đội ứng cứu, rồi chạy lại lệnh này.",
     "The hub answered with an error: {}. Tell the response team, then run this command again.",
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Untrusted, reason::Reason};
+
+    fn coverage(sensor: Sensor, scope: &str, sight: Sight, reason: Option<Reason>) -> Coverage {
+        let backend = "none".to_owned();
+        Coverage { sensor, scope: Untrusted::from(scope), backend, sight, reason }
+    }
+
+    #[test]
+    fn what_is_not_seen_is_said_wholly_in_one_language() {
+        let network = coverage(Sensor::Network, "eth0", Sight::Blind, Some(Reason::InterfaceDown));
+        let scan = coverage(Sensor::Scan, "worker", Sight::Reduced, None);
+
+        assert_eq!(reduced(&network, Lang::Vi), "Không quan sát được: mạng eth0: giao diện mạng đang tắt");
+        assert_eq!(reduced(&network, Lang::En), "Nothing is seen: network eth0: the interface is down");
+        assert_eq!(reduced(&scan, Lang::Vi), "Giảm khả năng quan sát: quét: không rõ lý do");
+        assert_eq!(reduced(&scan, Lang::En), "Reduced coverage: scan: the reason is not known");
+    }
+}

@@ -228,7 +228,7 @@ pub const STILL_RUNNING: Message = Message::new(
 );
 /// Says: This token is good once. On the server: khien-agent enroll --token TOKEN, then khien-agent run
 pub const TOKEN_HINT: Message = Message::new(
-    "Mã mời dùng một lần. Trên máy chủ: khien-agent enroll --token MÃ, rồi khien-agent run",
+    "Mã ghi danh dùng một lần. Trên máy chủ: khien-agent enroll --token MÃ, rồi khien-agent run",
     "This token is good once. On the server: khien-agent enroll --token TOKEN, then khien-agent run",
 );
 /// Says: Reduced coverage on {}: {}
@@ -293,7 +293,7 @@ pub const TOO_MANY_ORDERS: Message =
     Message::new("kế hoạch có {} lệnh, tối đa {}", "the plan has {} orders, at most {} are allowed");
 /// Tells what went wrong: a false positive needs a reason.
 pub const REASON_WANTED: Message =
-    Message::new("báo động nhầm phải có lý do", "a false positive needs a reason");
+    Message::new("cảnh báo nhầm phải có lý do", "a false positive needs a reason");
 /// Tells what went wrong: there is no terminal to ask on, so nothing was signed.
 pub const YES_WANTED: Message = Message::new(
     "không có màn hình để hỏi, nên chưa ký gì",

@@ -1,6 +1,7 @@
-//! Help of the commands. A path names its text: `alert list`, or `alert list --status` for an option.
+//! Help of the commands. A path names its text: `alert list`, or `alert list --status` for an option. Those of the
+//! hub begin with `hub:`, those of the agent with `agent:`.
 
-use super::Message;
+use super::{Lang, Message};
 
 /// Lists the exit codes.
 pub const EXIT_CODES: Message = Message::new(
@@ -20,10 +21,47 @@ pub const EXIT_CODES: Message = Message::new(
   5  refused",
 );
 
+/// Heads the usage.
+pub const USAGE: Message = Message::new("Cách dùng:", "Usage:");
+/// Heads the list of commands.
+pub const COMMANDS: Message = Message::new("Lệnh", "Commands");
+/// Heads the list of options.
+pub const OPTIONS: Message = Message::new("Tùy chọn", "Options");
+/// Heads the list of what stands at a place of its own.
+pub const ARGUMENTS: Message = Message::new("Đối số", "Arguments");
+/// Says what is taken if nothing is said.
+pub const DEFAULT: Message = Message::new("[mặc định: {}]", "[default: {}]");
+/// Says what may be said.
+pub const VALUES: Message = Message::new("[một trong: {}]", "[one of: {}]");
+
+/// Heads the parts of a help text: usage, options, commands.
+pub const HEADINGS: [Message; 3] = [
+    Message::new("Cách dùng", "Usage"),
+    Message::new("Tuỳ chọn", "Options"),
+    Message::new("Lệnh", "Commands"),
+];
+
+/// Finds the language before the command line is parsed, since help itself is to be in it: `--lang`, else the value of
+/// `KHIEN_LANG`.
+#[must_use]
+pub fn asked_language(typed: &[&str], env: Option<&str>) -> Lang {
+    let after = typed.iter().position(|w| *w == "--lang").and_then(|i| typed.get(i + 1).copied());
+    let joined = typed.iter().find_map(|w| w.strip_prefix("--lang="));
+    after.or(joined).or(env).and_then(|w| w.parse().ok()).unwrap_or_default()
+}
+
+/// Returns the help of an option of a command: its own, else its program's, else that of all programs.
+#[must_use]
+pub fn of_option(path: &str, id: &str) -> Option<Message> {
+    let program = path.split(' ').next().filter(|p| p.ends_with(':')).unwrap_or_default();
+    let paths = [format!("{path} --{id}"), format!("{program} --{id}"), format!("--{id}")];
+    paths.iter().find_map(|path| text(path))
+}
+
 /// Returns the help of a command or an option.
 #[must_use]
 pub fn text(path: &str) -> Option<Message> {
-    TEXTS.iter().find(|(p, _)| *p == path).map(|(_, m)| *m)
+    TEXTS.iter().chain(OF_AGENT).find(|(p, _)| *p == path).map(|(_, m)| *m)
 }
 
 const TEXTS: &[(&str, Message)] = &[
@@ -115,11 +153,11 @@ const TEXTS: &[(&str, Message)] = &[
     ("alert close --id", Message::new("Mã cảnh báo", "Alert ids")),
     (
         "alert close --verdict",
-        Message::new("Kết luận: true-positive (đúng) hoặc false-positive (báo động nhầm)", "What was found"),
+        Message::new("Kết luận: true-positive (đúng) hoặc false-positive (cảnh báo nhầm)", "What was found"),
     ),
     (
         "alert close --reason",
-        Message::new("Lý do; bắt buộc với báo động nhầm", "Why; needed for a false positive"),
+        Message::new("Lý do; bắt buộc với cảnh báo nhầm", "Why; needed for a false positive"),
     ),
     ("alert reopen", Message::new("Mở lại cảnh báo đã đóng", "Take closed alerts back into the queue")),
     ("alert reopen --id", Message::new("Mã cảnh báo", "Alert ids")),
@@ -139,6 +177,17 @@ const TEXTS: &[(&str, Message)] = &[
     ("incident note", Message::new("Ghi chú vào diễn biến", "Write a note in the timeline")),
     ("incident note --id", Message::new("Mã sự cố", "Incident id")),
     ("incident note --text", Message::new("Nội dung", "The text")),
+    (
+        "incident close",
+        Message::new(
+            "Đóng sự cố khi không còn lần chạy nào chưa kết thúc",
+            "Close an incident that has no unfinished run",
+        ),
+    ),
+    ("incident close --id", Message::new("Mã sự cố", "Incident id")),
+    ("incident close --reason", Message::new("Lý do", "The reason")),
+    ("incident reopen", Message::new("Mở lại sự cố đã đóng", "Open a closed incident again")),
+    ("incident reopen --id", Message::new("Mã sự cố", "Incident id")),
     ("playbook", Message::new("Kịch bản xử lý", "Playbooks")),
     ("playbook list", Message::new("Liệt kê thư viện", "List the library")),
     ("playbook show", Message::new("Xem các bước", "Show the steps")),
@@ -171,7 +220,10 @@ const TEXTS: &[(&str, Message)] = &[
             "List: presence, coverage, backlog, rule pack",
         ),
     ),
-    ("agent token", Message::new("Tạo mã mời cho một tác tử mới", "Make a token that invites one agent")),
+    (
+        "agent token",
+        Message::new("Tạo mã ghi danh cho một tác tử mới", "Make a token that invites one agent"),
+    ),
     ("agent token --agency", Message::new("Cơ quan của máy chủ", "Agency of the server")),
     (
         "agent token --hours",
@@ -214,4 +266,159 @@ const TEXTS: &[(&str, Message)] = &[
     ("evidence get --sha256", Message::new("SHA-256 của chứng cứ", "SHA-256 of the evidence")),
     ("evidence get --incident", Message::new("Mã sự cố", "Incident id")),
     ("evidence get --out", Message::new("Tệp ghi ra; không ghi đè", "File to write; never overwritten")),
+    // The hub.
+    (
+        "hub:",
+        Message::new(
+            "Trung tâm của Khiên: nhận những gì tác tử tìm thấy, lưu giữ, và chuyển các lệnh đã ký",
+            "Khiên's collector: receives what agents found, keeps it, and relays signed orders",
+        ),
+    ),
+    (
+        "hub:--log",
+        Message::new(
+            "Ghi gì vào nhật ký trên stderr, ví dụ info hoặc khien_hub=debug",
+            "What to log to stderr, such as info or khien_hub=debug",
+        ),
+    ),
+    ("hub:--home", Message::new("Thư mục dữ liệu", "The state folder")),
+    (
+        "hub:init",
+        Message::new(
+            "Tạo thư mục dữ liệu, CA, khóa của máy chủ và kho; những gì đã có thì giữ nguyên",
+            "Make the state folder, the CA, the server's key and the store; does nothing where they stand",
+        ),
+    ),
+    ("hub:operator", Message::new("Danh sách người vận hành", "Keep the list of operators")),
+    (
+        "hub:operator add",
+        Message::new(
+            "Nhận một người vận hành và in chứng thư, hiệu lực một năm",
+            "Admit an operator and print a client certificate, good for one year",
+        ),
+    ),
+    (
+        "hub:operator add --name",
+        Message::new("Tên mà đội dùng để gọi người này", "The operator's name as the team knows it"),
+    ),
+    (
+        "hub:operator add --csr",
+        Message::new(
+            "Yêu cầu cấp chứng thư với khóa Ed25519, PEM",
+            "A certificate signing request with an Ed25519 key, PEM",
+        ),
+    ),
+    ("hub:run", Message::new("Phục vụ cho đến khi được bảo dừng", "Serve until told to stop")),
+    ("hub:run --listen", Message::new("Địa chỉ lắng nghe", "Where to listen")),
+    (
+        "hub:run --until_stdin_closes",
+        Message::new(
+            "Dừng khi stdin đóng, tức là khi chương trình đã khởi động trung tâm không còn",
+            "Stop when stdin reaches its end, as when the program that started the hub is gone",
+        ),
+    ),
 ];
+
+const OF_AGENT: &[(&str, Message)] = &[
+    (
+        "agent:",
+        Message::new(
+            "Tác tử của Khiên trên máy chủ của cơ quan: theo dõi tệp và mạng, quét, báo cáo, làm theo lệnh đã ký",
+            "The agent of Khiên on an agency server: watches files and traffic, scans, reports, and obeys signed orders",
+        ),
+    ),
+    (
+        "agent: --log",
+        Message::new(
+            "Ghi nhật ký gì ra standard error, ví dụ info hoặc khien_agent=debug",
+            "What to log on standard error, such as info or khien_agent=debug",
+        ),
+    ),
+    ("agent: --home", Message::new("Thư mục trạng thái của tác tử", "The folder of the agent's state")),
+    (
+        "agent: enroll",
+        Message::new(
+            "Ghi danh với trung tâm bằng mã của đội ứng cứu",
+            "Join a hub with a token from the response team",
+        ),
+    ),
+    ("agent: enroll --token", Message::new("Mã ghi danh, một dòng", "The token, one line")),
+    (
+        "agent: enroll --hub",
+        Message::new(
+            "Địa chỉ trung tâm, thay cho địa chỉ trong mã",
+            "Address of the hub, instead of the one in the token",
+        ),
+    ),
+    (
+        "agent: run",
+        Message::new(
+            "Theo dõi, quét, báo cáo và làm theo lệnh cho đến khi được bảo dừng",
+            "Watch, scan, report and obey until told to stop",
+        ),
+    ),
+    (
+        "agent: run --hub",
+        Message::new(
+            "Địa chỉ trung tâm, thay cho địa chỉ lúc ghi danh",
+            "Address of the hub, instead of the one from enrolment",
+        ),
+    ),
+    (
+        "agent: run --watch",
+        Message::new(
+            "Thư mục cần theo dõi, kể cả mọi thứ bên trong; lặp lại được [mặc định: thư mục hiện tại và, khi là root, các thư mục web]",
+            "A folder to watch with all below it; may be given again [default: the current one and, for root, the usual web roots]",
+        ),
+    ),
+    (
+        "agent: run --exclude",
+        Message::new(
+            "Thư mục không bao giờ xem; lặp lại được. Thư mục của chính tác tử luôn được bỏ qua",
+            "A folder never to look into; may be given again. The agent's own is always one",
+        ),
+    ),
+    (
+        "agent: run --interface",
+        Message::new(
+            "Giao diện mạng cần theo dõi; lặp lại được [mặc định: lo và đường mặc định]",
+            "A network interface to watch; may be given again [default: loopback and the default route's]",
+        ),
+    ),
+    ("agent: run --no_network", Message::new("Không theo dõi mạng", "Do not watch the network")),
+    (
+        "agent: run --spool_mib",
+        Message::new(
+            "Dung lượng đĩa tối đa cho dữ liệu chờ gửi về trung tâm, tính bằng MiB",
+            "The most that may wait on disk for the hub, in MiB",
+        ),
+    ),
+    (
+        "agent: run --until_stdin_closes",
+        Message::new(
+            "Dừng gọn khi standard input đóng, như khi nhận tín hiệu dừng",
+            "Stop cleanly when standard input ends, as after a signal to stop",
+        ),
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_typed_language_goes_before_that_of_the_environment() {
+        assert_eq!(asked_language(&["khien", "--lang", "en", "--help"], Some("vi")), Lang::En);
+        assert_eq!(asked_language(&["khien", "up", "--lang=en"], None), Lang::En);
+        assert_eq!(asked_language(&["khien"], Some("en")), Lang::En);
+        assert_eq!(asked_language(&["khien", "--lang", "xx"], None), Lang::Vi);
+    }
+
+    #[test]
+    fn an_option_has_the_help_of_its_command_then_of_its_program_then_of_all() {
+        assert_eq!(of_option("agent: run", "hub"), text("agent: run --hub"));
+        assert_eq!(of_option("agent: run", "home"), text("agent: --home"));
+        assert_eq!(of_option("agent: run", "lang"), text("--lang"));
+        assert_eq!(of_option("alert list", "home"), text("--home"));
+    }
+}

@@ -152,7 +152,7 @@ words! {
 // Agents.
 words! {
     AGENTS: "Tác tử" / "Agents";
-    NO_AGENTS_YET: "Chưa có tác tử nào. Tạo mã mời: khien agent token" / "No agents yet. Make an invitation: khien agent token";
+    NO_AGENTS_YET: "Chưa có tác tử nào. Tạo mã ghi danh: khien agent token" / "No agents yet. Make an invitation: khien agent token";
     COL_VERSION: "Bản" / "Version";
     COL_PRESENCE: "Hiện diện" / "Presence";
     COL_SEEN: "Nghe cách đây" / "Heard ago";
@@ -174,12 +174,12 @@ words! {
 
 // Questions and answers.
 words! {
-    ASK_FALSE: "Báo động nhầm ({} cảnh báo). Vì sao?" / "False positive ({} alerts). Why?";
+    ASK_FALSE: "Cảnh báo nhầm ({} cảnh báo). Vì sao?" / "False positive ({} alerts). Why?";
     ASK_TRUE: "Đóng {} cảnh báo là đúng. Kết luận (có thể để trống):" / "Close as true positive ({} alerts). Finding (may be empty):";
     ASK_TITLE: "Mở sự cố từ {} cảnh báo. Tên sự cố:" / "Open an incident ({} alerts). Title:";
     ASK_NOTE: "Ghi chú vào sự cố {}:" / "Note for incident {}:";
     ASK_REFUSE: "Vì sao không phê duyệt bước {}?" / "Why is step {} refused?";
-    ASK_KEYS: "Enter: gửi   Esc: thôi   Ctrl-U: xoá dòng" / "Enter: send   Esc: leave   Ctrl-U: clear";
+    ASK_KEYS: "Enter: gửi   Esc: thôi   Ctrl-U: xóa dòng" / "Enter: send   Esc: leave   Ctrl-U: clear";
     ASK_NEEDED: "Cần nhập nội dung." / "A text is needed.";
     PICK_PLAYBOOK: "Chạy kịch bản nào trên {} tệp?" / "Run which playbook? (files: {})";
     PICK_DECIDE: "Quyết định cho lần chạy nào?" / "Decide about which run?";
@@ -192,7 +192,7 @@ words! {
     CONFIRM_UNDO: "Hoàn tác kịch bản {} ({})?" / "Undo playbook {} ({})?";
     CONFIRM_STEPS: "Các bước của kịch bản:" / "Steps of the playbook:";
     STEP_APPROVAL: "dừng lại, chờ người phê duyệt" / "stops and asks a person";
-    CONFIRM_ORDERS: "Khoá của {} sẽ ký đúng {} lệnh sau, không hơn:" / "The key of {} signs exactly this, no more (orders: {}):";
+    CONFIRM_ORDERS: "Khóa của {} sẽ ký đúng {} lệnh sau, không hơn:" / "The key of {} signs exactly this, no more (orders: {}):";
     CONFIRM_KEYS: "y: đồng ý   n/Esc: thôi   ↑ ↓: xem tiếp" / "y: yes   n/Esc: no   ↑ ↓: scroll";
     DECIDE_KEYS: "y: ký và phê duyệt   n: từ chối   Esc: để sau   ↑ ↓: xem tiếp" / "y: sign and approve   n: refuse   Esc: later   ↑ ↓: scroll";
     CHANGES_HOST: "thay đổi máy chủ" / "changes the host";

@@ -12,13 +12,13 @@ use axum::{
 use futures_util::stream;
 use khien_core::{
     IncidentId, Sha256, Timestamp,
-    api::{AddNote, Incidents, OpenIncident},
+    api::{AddNote, CloseIncident, Incidents, OpenIncident, ReportDrafted},
     incident::Incident,
 };
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 
-use super::{body::Bounded, id};
+use super::{body::Bounded, id, unreadable};
 use crate::{auth::OperatorPeer, evidence as bytes, fault::Fault, hub::Hub, incidents};
 
 /// The most incidents in one answer.
@@ -65,13 +65,48 @@ pub(super) async fn note(
     Ok(Json(work.await?))
 }
 
+pub(super) async fn close(
+    State(hub): State<Arc<Hub>>,
+    Extension(OperatorPeer(by)): Extension<OperatorPeer>,
+    Path(incident): Path<String>,
+    Bounded(how): Bounded<CloseIncident>,
+) -> Answer<Incident> {
+    let incident = id(&incident)?;
+    let work =
+        hub.store.write(move |tx| incidents::close(tx, incident, &how.reason, by.name(), Timestamp::now()));
+    Ok(Json(work.await?))
+}
+
+pub(super) async fn reopen(
+    State(hub): State<Arc<Hub>>,
+    Extension(OperatorPeer(by)): Extension<OperatorPeer>,
+    Path(incident): Path<String>,
+) -> Answer<Incident> {
+    let incident = id(&incident)?;
+    let work = hub.store.write(move |tx| incidents::reopen(tx, incident, by.name(), Timestamp::now()));
+    Ok(Json(work.await?))
+}
+
+pub(super) async fn report_drafted(
+    State(hub): State<Arc<Hub>>,
+    Extension(OperatorPeer(by)): Extension<OperatorPeer>,
+    Path(incident): Path<String>,
+    Bounded(report): Bounded<ReportDrafted>,
+) -> Answer<Incident> {
+    let incident = id(&incident)?;
+    let work = hub
+        .store
+        .write(move |tx| incidents::report_drafted(tx, incident, &report, by.name(), Timestamp::now()));
+    Ok(Json(work.await?))
+}
+
 pub(super) async fn evidence(
     State(hub): State<Arc<Hub>>,
     Extension(OperatorPeer(by)): Extension<OperatorPeer>,
     Path(sha256): Path<String>,
     of: Result<Query<Of>, QueryRejection>,
 ) -> Result<Response, Fault> {
-    let Query(of) = of.map_err(|e| Fault::Bad(e.body_text()))?;
+    let Query(of) = of.map_err(|e| unreadable(&e.body_text()))?;
     let sha256: Sha256 = id(&sha256)?;
     let (file, size) = bytes::export(&hub, sha256, of.incident, by.name().to_owned()).await?;
     let pieces = stream::try_unfold(file, async |mut file| {

@@ -13,6 +13,8 @@ use axum::{
     routing::{get, post},
 };
 
+use khien_core::problem::Cause;
+
 use crate::{auth, fault::Fault, hub::Hub};
 
 /// Puts all paths together. Only `/v1/enroll` is open to those without an admitted key.
@@ -21,9 +23,11 @@ pub(crate) fn all(hub: Arc<Hub>) -> Router {
         .route("/v1/agent/hello", post(agent::hello))
         .route("/v1/agent/heartbeat", post(agent::heartbeat))
         .route("/v1/agent/batch", post(agent::batch))
-        .route("/v1/agent/orders", get(agent::orders))
         .route("/v1/agent/pack", get(agent::pack))
         .route("/v1/agent/evidence/{order}", get(agent::evidence_have).put(agent::evidence_put))
+        .route_layer(middleware::from_fn(auth::to_the_end))
+        // A question that waits ends with its connection.
+        .route("/v1/agent/orders", get(agent::orders))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&hub), auth::agents_only));
     let operators = Router::new()
         .route("/v1/alerts", get(operator::alerts))
@@ -38,6 +42,9 @@ pub(crate) fn all(hub: Arc<Hub>) -> Router {
         .route("/v1/incidents", get(incident::list).post(incident::open))
         .route("/v1/incidents/{id}", get(incident::show))
         .route("/v1/incidents/{id}/notes", post(incident::note))
+        .route("/v1/incidents/{id}/close", post(incident::close))
+        .route("/v1/incidents/{id}/reopen", post(incident::reopen))
+        .route("/v1/incidents/{id}/reports", post(incident::report_drafted))
         .route("/v1/evidence/{sha256}", get(incident::evidence))
         .route("/v1/runs", get(run::list).post(run::start))
         .route("/v1/runs/{id}", get(run::show))
@@ -49,11 +56,16 @@ pub(crate) fn all(hub: Arc<Hub>) -> Router {
         .route("/v1/enroll", post(agent::enrol))
         .merge(agents)
         .merge(operators)
-        .fallback(async || Fault::Missing("this path".to_owned()))
+        .fallback(async || Fault::Missing(Cause::NoPath))
         .with_state(hub)
 }
 
 /// Reads an id out of a path; what is no id names nothing.
 fn id<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Fault> {
-    text.parse().map_err(|e: T::Err| Fault::Bad(e.to_string()))
+    text.parse().map_err(|e: T::Err| unreadable(&e))
+}
+
+/// Says that the request's address cannot be read.
+fn unreadable(error: &impl std::fmt::Display) -> Fault {
+    Fault::Bad(Cause::AddressUnreadable { error: Cause::quoted(error) })
 }

@@ -11,6 +11,7 @@ use khien_core::{
     alert::{Alert, Status},
     api::{Agents, Alerts, CloseAlert, NewToken, PackState, TokenSecret},
     bundle::MAX_PACK,
+    problem::Cause,
     signature::Signed,
     triage as order,
 };
@@ -18,7 +19,7 @@ use serde::Deserialize;
 
 use super::{
     body::{self, Bounded},
-    id,
+    id, unreadable,
 };
 use crate::{
     auth::OperatorPeer, bundles, enrol, fault::Fault, fleet, hub::Hub, store::Filter, stream, triage,
@@ -50,7 +51,7 @@ pub(super) struct After {
 }
 
 pub(super) async fn alerts(State(hub): State<Arc<Hub>>, wanted: Asked<Wanted>) -> Answer<Alerts> {
-    let Query(wanted) = wanted.map_err(|e| Fault::Bad(e.body_text()))?;
+    let Query(wanted) = wanted.map_err(|e| unreadable(&e.body_text()))?;
     let limit = wanted.limit.unwrap_or(SOME).min(MOST);
     let filter = Filter { status: wanted.status, since: wanted.since, limit };
     let read = hub.store.read(move |tx| Ok((tx.alerts(&filter)?, tx.revision()?)));
@@ -62,7 +63,7 @@ pub(super) async fn alerts(State(hub): State<Arc<Hub>>, wanted: Asked<Wanted>) -
 pub(super) async fn alert(State(hub): State<Arc<Hub>>, Path(alert): Path<String>) -> Answer<Alert> {
     let alert: AlertId = id(&alert)?;
     let found = hub.store.read(move |tx| Ok(tx.alert(alert)?)).await?;
-    found.map(Json).ok_or_else(|| Fault::Missing(format!("alert {alert}")))
+    found.map(Json).ok_or_else(|| Fault::Missing(Cause::NoAlert { alert }))
 }
 
 pub(super) async fn acknowledge(
@@ -95,7 +96,7 @@ pub(super) async fn close(
 }
 
 pub(super) async fn changes(State(hub): State<Arc<Hub>>, after: Asked<After>) -> Answer<Alerts> {
-    let Query(After { after }) = after.map_err(|e| Fault::Bad(e.body_text()))?;
+    let Query(After { after }) = after.map_err(|e| unreadable(&e.body_text()))?;
     Ok(Json(stream::changes(&hub, after).await?))
 }
 

@@ -9,6 +9,7 @@ use axum::{
 use khien_core::{
     RunId, Timestamp,
     api::{Approve, Refuse, Runs, StartRun, Undo},
+    problem::Cause,
     run::Run,
 };
 
@@ -28,7 +29,7 @@ pub(super) async fn list(State(hub): State<Arc<Hub>>) -> Result<Json<Runs>, Faul
 pub(super) async fn show(State(hub): State<Arc<Hub>>, Path(run): Path<String>) -> Answer {
     let run: RunId = id(&run)?;
     let found = hub.store.read(move |tx| Ok(tx.run(run)?)).await?;
-    found.map(Json).ok_or_else(|| Fault::Missing(format!("run {run}")))
+    found.map(Json).ok_or_else(|| Fault::Missing(Cause::NoRun { run }))
 }
 
 pub(super) async fn start(

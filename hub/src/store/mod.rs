@@ -14,6 +14,7 @@ use khien_core::{
     protocol::Mark,
     run::Run,
     signature::{OperatorKey, Signed},
+    text::Words,
 };
 use khien_playbooks::run::Input;
 
@@ -82,7 +83,7 @@ pub(crate) struct TokenRow {
 #[derive(Debug, Clone)]
 pub(crate) struct IncidentRow {
     pub(crate) id: IncidentId,
-    pub(crate) title: String,
+    pub(crate) title: Words,
     pub(crate) status: IncidentStatus,
     pub(crate) opened: Timestamp,
     pub(crate) opened_by: String,
@@ -255,6 +256,8 @@ pub(crate) trait Write: Read {
 
     /// Opens an incident under the next number of a year.
     fn add_incident(&mut self, year: i16, incident: &mut IncidentRow) -> Stored<()>;
+    /// Closes an incident or opens it again.
+    fn set_incident_status(&mut self, id: IncidentId, status: IncidentStatus) -> Stored<()>;
     /// Gives an incident a revision.
     fn touch_incident(&mut self, id: IncidentId, revision: u64) -> Stored<()>;
     /// Writes in an incident's timeline.

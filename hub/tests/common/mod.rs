@@ -275,6 +275,7 @@ pub(crate) fn record(seq: u64, body: String) -> Record {
 pub(crate) fn found(path: &str, content: &[u8]) -> Report {
     let now = Timestamp::now();
     let file = FileFacts {
+        inside: khien_core::event::Inside::default(),
         size: content.len() as u64,
         mode: 0o100_644,
         uid: 33,

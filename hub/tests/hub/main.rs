@@ -7,6 +7,7 @@ mod crash;
 mod enrolment;
 mod incidents;
 mod ingest;
+mod language;
 mod packs;
 mod runs;
 mod silence;

@@ -13,8 +13,14 @@ use reqwest::{Method, StatusCode};
 use crate::common::Team;
 
 fn pack(version: u64) -> String {
-    let pack =
-        Pack { version, created: Timestamp::UNIX_EPOCH, rules: vec![], sources: vec![], domains: vec![] };
+    let pack = Pack {
+        version,
+        created: Timestamp::UNIX_EPOCH,
+        rules: vec![],
+        sources: vec![],
+        domains: vec![],
+        sets: vec![],
+    };
     serde_json::to_string(&pack).unwrap()
 }
 

@@ -2,12 +2,13 @@
 
 use khien_core::{
     AlertId, OrderId, RunId, Sha256, StepId, Timestamp,
-    api::{Approve, OpenIncident, Refuse, StartRun, Undo},
+    api::{Approve, CloseIncident, OpenIncident, Refuse, StartRun, Undo},
     evidence::CustodyAction,
-    incident::Incident,
+    incident::{Incident, IncidentStatus},
     mandate::Mandate,
     order::{Outcome, Preserved, Receipt, Verb},
     protocol::{Orders, Report},
+    reason::Reason,
     run::{Run, RunState, Target},
 };
 use khien_playbooks::{Playbook, run as engine};
@@ -249,7 +250,7 @@ async fn another_agents_receipt_changes_nothing() {
     let (order, _) = scene.order().await;
     let rogue = scene.team.speak(&scene.team.agent("web-2").await);
 
-    let outcome = Outcome::Failed { reason: "no".to_owned() };
+    let outcome = Outcome::Failed { reason: Reason::FileNotThere };
     rogue.report(1, 1, &[Report::Receipt(Receipt { order, at: Timestamp::now(), outcome })]).await;
 
     assert_eq!(scene.run().await.state, RunState::Running);
@@ -304,4 +305,30 @@ async fn an_empty_file_is_evidence_too() {
 
     assert_eq!((before["have"].as_u64(), status), (Some(0), StatusCode::OK));
     assert_eq!(scene.run().await.state, RunState::WaitingForApproval);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_closed_only_when_no_run_of_it_works_or_waits() {
+    let mut scene = Scene::set().await;
+    scene.start().await;
+    let path = |verb: &str| format!("/v1/incidents/{}/{verb}", scene.incident.id);
+    let (close, reopen) = (path("close"), path("reopen"));
+    let done = CloseIncident { reason: "xong".to_owned() };
+
+    let working = scene.thu.bad(StatusCode::CONFLICT, Method::POST, &close, &done).await;
+    let step = scene.preserve().await;
+    let waiting = scene.thu.bad(StatusCode::CONFLICT, Method::POST, &close, &done).await;
+    assert_eq!(scene.approve(&step).await.state, RunState::Done);
+    let closed: Incident = scene.thu.good(Method::POST, &close, &done).await;
+
+    assert!([&working, &waiting].iter().all(|e| e.contains(&RUN.short())), "{working} {waiting}");
+    assert_eq!(closed.status, IncidentStatus::Closed);
+    let mandate = common::sign(&scene.team, &scene.mandate(3));
+    let undo = format!("/v1/runs/{RUN}/undo");
+    let error = scene.thu.bad(StatusCode::CONFLICT, Method::POST, &undo, &Undo { mandate }).await;
+    assert!(error.contains("is closed"), "{error}");
+    let other = StartRun { run: RunId([8; 16]), ..scene.start_with(&scene.mandate(4)) };
+    let error = scene.thu.bad(StatusCode::CONFLICT, Method::POST, "/v1/runs", &other).await;
+    assert!(error.contains("is closed"), "{error}");
+    let _: Incident = scene.thu.good(Method::POST, &reopen, &()).await;
 }

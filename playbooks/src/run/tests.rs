@@ -1,6 +1,6 @@
 //! The run engine, input by input, and under any order of inputs.
 
-use khien_core::{Sha256, order::FileTarget};
+use khien_core::{Sha256, order::FileTarget, reason::Reason};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,7 +17,7 @@ fn machine(targets: u8) -> Machine {
 fn receipt(step: &str, n: u8, ok: bool) -> Input {
     let outcome = match ok {
         true => Outcome::Done { evidence: None },
-        false => Outcome::Failed { reason: "disk full".to_owned() },
+        false => Outcome::Failed { reason: Reason::Said { text: Untrusted::from("disk full") } },
     };
     let Target { agent, file } = target(n);
     Input::Receipt { step: step.parse().unwrap(), agent, path: file.path, outcome, at: Timestamp::UNIX_EPOCH }

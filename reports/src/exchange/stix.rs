@@ -110,7 +110,7 @@ impl Bundle {
     fn incident(&mut self, case: &Case<'_>) -> String {
         let incident = case.incident;
         let own = json!({
-            "name": Text::new(format!("{} – {}", incident.id, incident.title)),
+            "name": Text::new(format!("{} – {}", incident.id, incident.title.en)),
             "description": format!("T0 {}; severity {}", stamp(incident.detected), incident.severity.as_str()),
             "external_references": [{ "source_name": "khien", "external_id": incident.id.to_string() }],
         });
@@ -198,7 +198,7 @@ impl Bundle {
     fn report(&mut self, case: &Case<'_>) {
         let refs: Vec<_> = self.objects.iter().skip(1).map(|o| o["id"].clone()).collect();
         let own = json!({
-            "name": Text::new(format!("{} – {}", case.incident.id, case.incident.title)),
+            "name": Text::new(format!("{} – {}", case.incident.id, case.incident.title.en)),
             "report_types": ["observed-data"],
             "published": stamp(case.now),
             "object_refs": refs,

@@ -29,7 +29,7 @@ pub(super) fn of(case: &Case<'_>, field: &str) -> Option<Value> {
         "report.stage" => Some(Choice(case.stage.as_str().to_owned())),
         "incident.code" => Some(Text(case.incident.id.to_string())),
         "incident.detected" => Some(Text(moment(case.incident.detected))),
-        "incident.title" => some_text(case.incident.title.clone()),
+        "incident.title" => some_text(case.incident.title.vi.clone()),
         "incident.found_by" => found_by(case),
         "incident.signs" => signs(case),
         "scope.assets" => lines(assets(case)),
@@ -109,9 +109,9 @@ fn host(alert: &Alert) -> String {
 
 fn place(alert: &Alert) -> String {
     match (&alert.path, &alert.flow, &alert.what) {
-        (Some(path), _, _) => path.to_string(),
+        (Some(_), _, _) => alert.place().unwrap_or_default(),
         (None, Some(flow), _) => flow_line(flow),
-        (None, None, Some(what)) => what.to_string(),
+        (None, None, Some(what)) => what.vi.clone(),
         (None, None, None) => String::new(),
     }
 }
@@ -154,7 +154,8 @@ fn is_measure(entry: &Entry) -> bool {
 
 fn entry_line(entry: &Entry) -> String {
     let kind = text::alert::entry(entry.kind).get(Lang::Vi);
-    format!("{} – {kind}: {} ({})", shown(entry.at), entry.text, entry.who)
+    let who = text::hub::who(&entry.who, Lang::Vi);
+    format!("{} – {kind}: {} ({who})", shown(entry.at), entry.text.vi)
 }
 
 fn under_way(case: &Case<'_>) -> Vec<String> {

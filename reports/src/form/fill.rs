@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use khien_core::text::Words;
+use khien_core::text::{Words, trouble};
 use serde::Serialize;
 
 use super::{Field, Form, Kind, Source, facts};
@@ -74,6 +74,19 @@ pub enum FillError {
     /// The answer is too long.
     #[error("the answer for `{0}` is longer than 16 KiB")]
     TooLong(String),
+}
+
+impl FillError {
+    /// Says it in both languages.
+    #[must_use]
+    pub fn words(&self) -> Words {
+        match self {
+            Self::UnknownField(field) => trouble::UNKNOWN_FIELD.words_with(&[field]),
+            Self::NotAnAnswer(field) => trouble::NOT_AN_ANSWER.words_with(&[field]),
+            Self::UnknownOption { field, options } => trouble::UNKNOWN_OPTION.words_with(&[field, options]),
+            Self::TooLong(field) => trouble::ANSWER_TOO_LONG.words_with(&[field]),
+        }
+    }
 }
 
 /// Fills a form for a case.

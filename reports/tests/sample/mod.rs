@@ -95,7 +95,7 @@ fn organization() -> Organization {
 fn incident() -> Incident {
     Incident {
         id: IncidentId { year: 2026, number: 7 },
-        title: "Webshell trên cổng thông tin \u{202e}<b>".to_owned(),
+        title: Words::same("Webshell trên cổng thông tin \u{202e}<b>"),
         status: IncidentStatus::Open,
         severity: Severity::Critical,
         agencies: vec!["Sở Khoa học và Công nghệ".to_owned()],
@@ -107,7 +107,7 @@ fn incident() -> Incident {
             at: at("2026-11-22T03:21:00Z"),
             who: "hanh".to_owned(),
             kind: EntryKind::Note,
-            text: "Gọi quản trị viên".to_owned(),
+            text: Words::same("Gọi quản trị viên"),
         }],
         evidence: vec![evidence()],
         runs: vec![RunSummary { id: RunId([1; 16]), playbook: "webshell".to_owned(), state: RunState::Done }],
@@ -144,6 +144,7 @@ fn webshell(id: i64, path: &[u8]) -> Alert {
     alert.path = Some(Untrusted::new(path));
     alert.sha256 = Some(Sha256::of(if id == 1 { b"shell" } else { b"other" }));
     alert.file = Some(FileFacts {
+        inside: khien_core::event::Inside::default(),
         size: 5,
         mode: 0o100_644,
         uid: 33,

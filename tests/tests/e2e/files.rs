@@ -84,6 +84,76 @@ fn a_web_shell_is_an_alert_however_it_comes_into_the_folder() {
 }
 
 #[test]
+fn a_web_shell_that_was_there_before_the_first_start_is_an_alert_and_the_walk_is_told() {
+    let site = Site::new();
+    fs::create_dir(site.web.join("old")).unwrap();
+    let path = site.write("old/before.php", &web_shell("before"));
+    site.write("old/page.php", "<?php echo 1; ?>\n");
+
+    let mut up = site.up(&["--agency", "Sở Y tế", "--watch", site.web.to_str().unwrap()]);
+
+    assert_told(&up.alert("of what was there", |a| is_at(a, &path)), &path, &web_shell("before"));
+    let walked = |a: &Value| a[0]["walk"]["ended"].is_string();
+    let walk = &site.until(&["agent", "list"], "the end of the walk", walked)[0]["walk"];
+    assert_eq!((&walk["looked"], &walk["of"], &walk["unread"]), (&2.into(), &2.into(), &0.into()), "{walk}");
+    assert!(walk["since"].is_string() && walk["pack"].as_u64() > Some(0), "{walk}");
+}
+
+#[test]
+fn a_web_shell_whose_writer_keeps_it_open_is_an_alert_while_it_is_open() {
+    for site in [Site::new(), Site::unprivileged()] {
+        if site.unprivileged && !is_root() {
+            cannot_run("giving up privileges needs root");
+            continue;
+        }
+        let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
+        let path = site.web.join("open.php");
+        let line =
+            format!("exec 3> '{0}'; chmod 644 '{0}'; printf %s \"$CONTENT\" >&3; read -r _", path.display());
+        let mut writer = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .env("CONTENT", web_shell("open"))
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+
+        up.alert("alert while it is open", |a| is_at(a, &path));
+
+        assert!(writer.try_wait().unwrap().is_none(), "the writer still has it open");
+        drop(writer.stdin.take());
+        writer.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_link_to_a_web_shell_outside_is_an_alert_and_a_link_to_a_folder_outside_is_told() {
+    let site = Site::new();
+    let outside = site.web.with_file_name("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("kit.txt"), web_shell("kit")).unwrap();
+    let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
+
+    shell(
+        &format!(
+            "ln -s '{0}/kit.txt' '{1}/link.php'; ln -s '{0}' '{1}/away'",
+            outside.display(),
+            site.web.display()
+        ),
+        "",
+    );
+
+    let path = site.web.join("link.php");
+    let alert = up.alert("what the link leads to", |a| is_at(a, &path));
+    assert_eq!(alert["sha256"], sha256(&web_shell("kit")));
+    let away = site.web.join("away");
+    let gap = |a: &Value| {
+        let coverage = a[0]["coverage"].as_array().into_iter().flatten();
+        coverage.clone().any(|c| c["scope"] == away.to_str().unwrap() && c["sight"] == "reduced")
+    };
+    site.until(&["agent", "list"], "the gap in the coverage", gap);
+}
+
+#[test]
 fn a_folder_that_is_a_bind_mount_is_seen_like_any_other() {
     if !is_root() {
         return cannot_run("mounting needs root");

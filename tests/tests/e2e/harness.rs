@@ -345,7 +345,7 @@ fn brief(alerts: &[Value]) -> Vec<String> {
 }
 
 /// Reads lines in a thread of their own, so that a full pipe never stops the program.
-fn lines<T: Send + 'static>(
+pub(crate) fn lines<T: Send + 'static>(
     from: impl Read + Send + 'static,
     parse: impl Fn(&str) -> Option<T> + Send + 'static,
 ) -> Receiver<T> {

@@ -5,8 +5,12 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod agents;
+mod containers;
 mod files;
 mod harness;
+mod indicators;
+mod kill;
+mod language;
 mod orders;
 mod place;
 mod playbook;

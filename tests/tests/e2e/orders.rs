@@ -86,8 +86,9 @@ fn operator(site: &Site) -> SigningKey {
 }
 
 fn refused(up: &mut Up<'_>, why: &str) -> Value {
-    let fits =
-        |a: &Value| a["rule"] == "khien.order.refused" && a["what"].as_str().is_some_and(|w| w.contains(why));
+    let fits = |a: &Value| {
+        a["rule"] == "khien.order.refused" && a["what"]["en"].as_str().is_some_and(|w| w.contains(why))
+    };
     up.alert(&format!("alert for an order that is refused: {why}"), fits)
 }
 

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::harness::{Site, web_shell};
+use crate::{
+    harness::{Site, web_shell},
+    playbook::asked,
+};
 
 #[test]
 fn alerts_are_listed_acknowledged_and_closed_with_a_reason() {
@@ -101,6 +104,28 @@ fn an_incident_is_opened_from_alerts_and_keeps_its_timeline_and_clocks() {
     let (code, _, err) = site.cli(&["incident", "open", ids[0]]);
     assert_ne!(code, 0, "an alert belongs to one open incident");
     assert!(err.contains(id), "and the error names it: {err}");
+}
+
+#[test]
+fn an_incident_is_closed_for_a_reason_and_opened_again() {
+    let site = Site::new();
+    let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
+    let alert = site.shell_alert(&mut up, "one.php");
+    let incident = site.json(&["incident", "open", alert["id"].as_str().unwrap()]);
+    let id = incident["id"].as_str().unwrap();
+    let run = asked(&site, id);
+
+    let (code, _, err) = site.cli(&["incident", "close", id, "--reason", "xong"]);
+    assert_ne!(code, 0, "a run waits for a person");
+    assert!(err.contains("khien run show"), "and the error says the next step: {err}");
+    site.json(&["run", "refuse", &run, "--reason", "bài tập"]);
+    assert_ne!(site.cli(&["incident", "close", id]).0, 0, "closing needs a reason");
+    let closed = site.json(&["incident", "close", id, "--reason", "bài tập của lớp ATTT"]);
+    let open = site.json(&["incident", "reopen", id]);
+
+    assert_eq!((&closed["status"], &open["status"]), (&"closed".into(), &"open".into()));
+    let (_, text, _) = site.cli(&["incident", "show", id]);
+    assert!(text.contains("bài tập của lớp ATTT"), "the timeline keeps why: {text}");
 }
 
 #[test]

@@ -219,7 +219,8 @@ impl StreamScanner for MarkScanner {
             matched: Untrusted::new(MARK),
             after: Untrusted::default(),
         };
-        let hit = Hit { rule: "test.mark".parse().unwrap(), excerpts: vec![excerpt] };
+        let hit =
+            Hit { rule: "test.mark".parse().unwrap(), excerpts: vec![excerpt], inside: Default::default() };
         Scanned { outcome: ScanOutcome::Matched, hits: vec![hit] }
     }
 }
@@ -255,6 +256,7 @@ fn pack() -> Pack {
         rules: Vec::new(),
         sources: Vec::new(),
         domains: vec![domain],
+        sets: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! event:  len u32 · version u8 · - u8 · head u16 · mask u64 · fd i32 · pid i32 · records…
 //! record: type u8 · - u8 · len u16 · body
+//!   1 = what it happened to: fsid 8 bytes · handle length u32 · handle kind i32 · handle
 //!   2 = folder and name: fsid 8 bytes · handle length u32 · handle kind i32 · handle · name NUL
 //!   4 = process: pidfd i32
 //! ```
@@ -20,6 +21,8 @@ pub(super) struct Event<'b> {
     /// A file descriptor of the process, or a negative error; none if the kernel does not tell.
     pub(super) pidfd: Option<i32>,
     pub(super) place: Option<Place<'b>>,
+    /// What it happened to, whatever its name; older kernels do not tell.
+    pub(super) target: Option<Handle>,
 }
 
 /// A name in a folder.
@@ -48,11 +51,12 @@ fn event(buffer: &[u8]) -> Option<(Event<'_>, &[u8])> {
     }
     let (this, rest) = buffer.split_at(length);
     let mask = u64_at(this, 8)?;
-    let mut event = Event { mask, pid: i32_at(this, 20)?, pidfd: None, place: None };
+    let mut event = Event { mask, pid: i32_at(this, 20)?, pidfd: None, place: None, target: None };
     let mut records = &this[head..];
     while let Some((kind, body, left)) = record(records) {
         match kind {
             libc::FAN_EVENT_INFO_TYPE_DFID_NAME => event.place = place(body),
+            libc::FAN_EVENT_INFO_TYPE_FID => event.target = handle(body).map(|(handle, _)| handle),
             libc::FAN_EVENT_INFO_TYPE_PIDFD => event.pidfd = i32_at(body, 0),
             _ => {}
         }
@@ -71,11 +75,16 @@ fn record(buffer: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 fn place(body: &[u8]) -> Option<Place<'_>> {
-    let length = u32_at(body, 8)? as usize;
-    let handle = body.get(16..)?.get(..length)?;
-    let name = body.get(16..)?.get(length..)?;
+    let (folder, name) = handle(body)?;
     let name = name.split(|b| *b == 0).next()?;
-    Some(Place { fsid: u64_at(body, 0)?, folder: Handle::new(i32_at(body, 12)?, handle)?, name })
+    Some(Place { fsid: u64_at(body, 0)?, folder, name })
+}
+
+/// Returns a handle and what comes after it.
+fn handle(body: &[u8]) -> Option<(Handle, &[u8])> {
+    let length = u32_at(body, 8)? as usize;
+    let bytes = body.get(16..)?.get(..length)?;
+    Some((Handle::new(i32_at(body, 12)?, bytes)?, body.get(16 + length..)?))
 }
 
 fn bytes<const N: usize>(buffer: &[u8], at: usize) -> Option<[u8; N]> {
@@ -108,10 +117,11 @@ mod tests {
     fn folder_name_and_process_are_read() {
         let mut name = vec![2, 0, 28, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 7, 7, 7, 7];
         name.extend_from_slice(b"x.p\0");
+        let target = [1, 0, 24, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 8, 8, 8, 8];
         let process = [4, 0, 8, 0, 5, 0, 0, 0];
         let mut buffer =
-            vec![60, 0, 0, 0, 3, 0, 24, 0, 8, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 42, 0, 0, 0];
-        buffer.extend([name, process.to_vec()].concat());
+            vec![84, 0, 0, 0, 3, 0, 24, 0, 8, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 42, 0, 0, 0];
+        buffer.extend([name, target.to_vec(), process.to_vec()].concat());
 
         let events = events(&buffer);
 
@@ -119,6 +129,8 @@ mod tests {
         assert_eq!((event.mask, event.pid, event.pidfd), (0x108, 42, Some(5)));
         let place = event.place.as_ref().unwrap();
         assert_eq!((place.fsid, place.name), (1 | 2 << 32, &b"x.p"[..]));
+        assert_eq!(Some(&place.folder), Handle::new(9, &[7; 4]).as_ref());
+        assert_eq!(event.target, Handle::new(9, &[8; 4]));
     }
 
     proptest! {

@@ -15,12 +15,13 @@ use std::{
 /// The largest file handle (`MAX_HANDLE_SZ`).
 pub(super) const MAX_HANDLE: usize = 128;
 
-/// What to be told of: a file closed after writing, a name made, a name moved here, folders too.
-const MASK: u64 = libc::FAN_CLOSE_WRITE | libc::FAN_CREATE | libc::FAN_MOVED_TO | libc::FAN_ONDIR;
+/// What to be told of: a file written to, and closed after that, a name made, a name moved here, folders too.
+const MASK: u64 =
+    libc::FAN_MODIFY | libc::FAN_CLOSE_WRITE | libc::FAN_CREATE | libc::FAN_MOVED_TO | libc::FAN_ONDIR;
 
 /// A file handle as the kernel lays it out.
 #[repr(C)]
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Handle {
     bytes: u32,
     kind: i32,

@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use khien_core::text::trouble;
 
-use crate::config::write_new;
+use crate::{config::write_new, told::Told};
 
 /// The most drafts of one report in one folder.
 const MAX_DRAFTS: u32 = 999;
@@ -18,7 +19,7 @@ pub(super) struct Folder(PathBuf);
 impl Folder {
     /// Takes a folder, made if it is not there.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        std::fs::create_dir_all(path).with_context(|| format!("cannot make folder {}", path.display()))?;
+        std::fs::create_dir_all(path).with_context(|| Told::path(trouble::CANNOT_MAKE, path))?;
         Ok(Self(path.to_owned()))
     }
 
@@ -30,13 +31,10 @@ impl Folder {
             match write_new(&path, bytes) {
                 Ok(()) => return Ok(path),
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(e).with_context(|| format!("cannot write {}", path.display())),
+                Err(e) => return Err(e).with_context(|| Told::path(trouble::CANNOT_WRITE, &path)),
             }
         }
-        bail!(
-            "{} has {MAX_DRAFTS} drafts of {name} already; give another folder with --out",
-            self.0.display()
-        )
+        Err(Told::new(trouble::TOO_MANY_DRAFTS, &[&self.0.display(), &MAX_DRAFTS, &name]).into())
     }
 }
 

@@ -2,11 +2,17 @@
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
+use khien_core::{
+    Lang,
+    text::{self, trouble},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
     time::timeout,
 };
+
+use crate::told::system;
 
 /// How long one document may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -33,6 +39,19 @@ pub(crate) enum PdfError {
     /// What it gave is no PDF, or too large.
     #[error("khien-pdf did not return a PDF of at most {MAX_PDF} bytes")]
     NoPdf,
+}
+
+impl PdfError {
+    /// Says it in a language.
+    pub(crate) fn shown(&self, lang: Lang) -> String {
+        match self {
+            Self::NotBuilt(path) => text::command::PDF_NOT_BUILT.with(lang, &[&path.display()]),
+            Self::Io(e) => trouble::PDF_UNUSABLE.with(lang, &[&system(e, lang)]),
+            Self::Timeout => trouble::PDF_SLOW.with(lang, &[&LIMIT.as_secs()]),
+            Self::Failed(said) => trouble::PDF_SAID.with(lang, &[said]),
+            Self::NoPdf => trouble::PDF_NONE.get(lang).to_owned(),
+        }
+    }
 }
 
 /// Renders a document.

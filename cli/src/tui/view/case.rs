@@ -5,7 +5,7 @@ use khien_core::{
     incident::{Entry, Incident},
     order::Outcome,
     run::{Run, RunState, StepProgress, StepState},
-    text::{Message, alert, tui as t},
+    text::{Message, alert, hub::who, tui as t},
     time::shown,
 };
 use khien_reports::clock::{Clock, ClockState, clocks};
@@ -36,7 +36,7 @@ pub(super) fn draw(app: &App, frame: &mut Frame, area: Rect) {
             let left = Rect { width: area.width * 2 / 5, ..area };
             let right = Rect { x: area.x + left.width + 1, width: area.width - left.width - 1, ..area };
             let width = usize::from(left.width);
-            let head = title(app, &clean(&file.incident.title), width);
+            let head = title(app, &clean(file.incident.title.get(app.lang)), width);
             put_scrolled(frame, left, head, overview(app, file, width), 0);
             part(app, frame, case, right);
         }
@@ -114,7 +114,7 @@ fn facts(app: &App, incident: &Incident, width: usize) -> Vec<Line<'static>> {
     let severity = app.say(alert::severity(incident.severity));
     let opened = t::OPENED_BY.with(app.lang, &[&shown(incident.opened), &incident.opened_by]);
     [
-        field(app, app.say(t::COL_ABOUT), &incident.title, width),
+        field(app, app.say(t::COL_ABOUT), incident.title.get(app.lang), width),
         field_of_data(app, app.say(t::SEVERITY), severity, app.theme.severity(incident.severity), width),
         field(app, app.say(t::STATUS), app.say(incidents::status_words(incident.status)), width),
         field(app, app.say(t::AGENCIES), &incident.agencies.join("; "), width),
@@ -180,7 +180,9 @@ fn step(app: &App, step: &StepProgress, width: usize) -> Vec<Line<'static>> {
     for result in &step.results {
         let (said, role) = match &result.outcome {
             Outcome::Done { .. } => (app.say(t::RESULT_DONE).to_owned(), Role::Muted),
-            Outcome::Failed { reason } => (t::RESULT_FAILED.with(app.lang, &[reason]), Role::Error),
+            Outcome::Failed { reason } => {
+                (t::RESULT_FAILED.with(app.lang, &[&reason.text(app.lang)]), Role::Error)
+            }
         };
         let text = format!("{} {} {}: {said}", span::hour(result.at), app.host(result.agent), result.path);
         let lines = wrap(&clean(&text), width.saturating_sub(6)).into_iter();
@@ -204,9 +206,10 @@ fn timeline(app: &App, entries: &[Entry], width: usize) -> Vec<Line<'static>> {
 
 fn entry(app: &App, entry: &Entry, width: usize) -> Vec<Line<'static>> {
     let kind = app.say(alert::entry(entry.kind));
-    let text = match entry.text.is_empty() {
-        true => format!("{kind} – {}", entry.who),
-        false => format!("{kind} – {}: {}", entry.who, entry.text),
+    let who = who(&entry.who, app.lang);
+    let text = match entry.text.get(app.lang) {
+        "" => format!("{kind} – {who}"),
+        said => format!("{kind} – {who}: {said}"),
     };
     field(app, &span::medium(entry.at), &text, width)
 }
@@ -234,7 +237,7 @@ fn one_evidence(app: &App, e: &Evidence, width: usize) -> Vec<Line<'static>> {
             CustodyAction::Received => t::CUSTODY_RECEIVED,
             CustodyAction::Exported => t::CUSTODY_EXPORTED,
         };
-        let text = format!("{}: {} ({})", c.who, app.say(action), c.tool);
+        let text = format!("{}: {} ({})", who(&c.who, app.lang), app.say(action), c.tool);
         out.extend(field(app, &span::medium(c.at), &text, width));
     }
     out.push(Line::from(""));

@@ -3,7 +3,7 @@
 use khien_core::{
     alert::Alert,
     event::{Application, Direction, FileFacts, FlowFacts, Process, Transport},
-    text::{Message, alert, tui as t},
+    text::{Message, alert, hub::who, tui as t},
     time::shown,
 };
 use ratatui::{Frame, layout::Rect, text::Line};
@@ -71,7 +71,7 @@ impl Form<'_> {
             field_of_data(self.app, self.app.say(t::SEVERITY), severity, style, self.width),
             self.say(t::STATUS, &status),
             self.say_some(t::REASON, a.reason.as_ref()),
-            self.say_some(t::BY, a.by.as_ref()),
+            self.say_some(t::BY, a.by.as_ref().map(|by| who(by, lang))),
             self.say_some(t::INCIDENT, a.incident),
             self.say(t::MEANING, a.explanation.get(lang)),
             self.say(t::NEXT_STEP, a.next_step.get(lang)),
@@ -82,7 +82,7 @@ impl Form<'_> {
     }
 
     fn place(&self, a: &Alert) -> Vec<Line<'static>> {
-        let path = a.path.as_ref().map(|p| self.data(t::PATH, &p.to_string(), Role::Strong));
+        let path = a.place().map(|p| self.data(t::PATH, &p, Role::Strong));
         let hash = a.sha256.map(|h| self.data(t::SHA256, &h.to_string(), Role::Plain));
         [
             self.say(t::HOST, &a.host.to_string()),
@@ -90,7 +90,7 @@ impl Form<'_> {
             self.data(t::AGENT, &a.agent.to_string(), Role::Muted),
             path.unwrap_or_default(),
             hash.unwrap_or_default(),
-            self.say_some(t::WHAT, a.what.as_ref()),
+            self.say_some(t::WHAT, a.what.as_ref().map(|w| w.get(self.app.lang))),
         ]
         .concat()
     }

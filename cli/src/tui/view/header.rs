@@ -104,7 +104,7 @@ pub(super) fn coverage_words(app: &App, coverage: &Coverage) -> String {
 }
 
 fn words(app: &App, coverage: &Coverage, sight: Option<Sight>) -> String {
-    let reason = coverage.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+    let reason = coverage.reason.as_ref().map(|r| format!(": {}", r.text(app.lang))).unwrap_or_default();
     let sight = sight.map(|s| format!(", {}", app.say(alert::sight(s)).to_lowercase())).unwrap_or_default();
     let scope = &coverage.scope;
     let gap = if scope.raw().is_empty() { "" } else { " " };

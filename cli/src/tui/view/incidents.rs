@@ -68,7 +68,7 @@ fn incident_row(app: &App, incident: &Incident, width: usize, selected: bool) ->
         ),
         (app.say(status_words(incident.status)).to_owned(), status, Style::new()),
         (incident.alerts.len().to_string(), alerts, Style::new()),
-        (clean(&incident.title), about, Style::new()),
+        (clean(incident.title.get(app.lang)), about, Style::new()),
         (deadline, clock, app.theme.style(role)),
     ]);
     if selected { line.style(app.theme.style(Role::Selected)) } else { line }

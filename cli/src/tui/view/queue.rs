@@ -1,7 +1,7 @@
 //! The alert queue. Columns come and go with the width; beside or below it stands the alert under the cursor.
 
 use khien_core::{
-    Severity, Timestamp,
+    Lang, Severity, Timestamp,
     alert::{Alert, Status},
     text::{Message, alert, tui as t},
 };
@@ -211,7 +211,7 @@ fn cell(app: &App, a: &Alert, column: Column, width: usize) -> String {
         Column::Title => fitted(a.title.get(app.lang)),
         Column::Host => fitted(&a.host.to_string()),
         Column::Agency => fitted(&a.agency),
-        Column::Where => fit_end(&clean(&place(a)), width),
+        Column::Where => fit_end(&clean(&place(a, app.lang)), width),
         Column::Count => fitted(&if a.count > 999 { "999+".to_owned() } else { a.count.to_string() }),
         Column::Status if width < 10 => fitted(app.say(short_status(a.status))),
         Column::Status => fitted(app.say(alert::status(a.status))),
@@ -226,15 +226,15 @@ fn time(app: &App, at: Timestamp, width: usize) -> String {
 }
 
 /// Says where an alert was found.
-fn place(a: &Alert) -> String {
-    if let Some(path) = &a.path {
-        return path.to_string();
+fn place(a: &Alert, lang: Lang) -> String {
+    if let Some(place) = a.place() {
+        return place;
     }
     if let Some(flow) = &a.flow {
         let name = flow.name.as_ref().map(|n| format!(" {n}")).unwrap_or_default();
         return format!("{}→{}{name}", flow.client.ip(), flow.server);
     }
-    a.what.as_ref().map(ToString::to_string).unwrap_or_default()
+    a.what.as_ref().map(|w| w.get(lang).to_owned()).unwrap_or_default()
 }
 
 fn short_severity(severity: Severity) -> Message {

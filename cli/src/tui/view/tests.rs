@@ -1,4 +1,4 @@
-use khien_core::{Lang, Severity, Untrusted, untrusted::hides};
+use khien_core::{Lang, Severity, Untrusted, reason::Reason, text::Words, untrusted::hides};
 use ratatui::{
     crossterm::event::KeyCode,
     style::{Color, Modifier},
@@ -155,7 +155,7 @@ fn a_hash_stands_whole_on_one_line_of_eighty_cells() {
 #[test]
 fn reduced_coverage_is_named_on_every_screen() {
     let mut app = app(Lang::Vi);
-    app.agents[0].health.coverage.insert(0, blind("no permission for packets"));
+    app.agents[0].health.coverage.insert(0, blind(Reason::PacketsDenied));
 
     for key in ['1', '2', '3'] {
         press(&mut app, KeyCode::Char(key));
@@ -192,15 +192,15 @@ fn hostile_names_put_no_control_character_on_the_screen() {
     let mut app = in_case(Lang::Vi);
     let mut file = case_file();
     file.alerts = hostile();
-    file.incident.title = "\x1b[2J\u{202e}".to_owned();
-    file.incident.timeline[0].text = "\x1b]0;x\x07".to_owned();
+    file.incident.title = Words::same("\x1b[2J\u{202e}");
+    file.incident.timeline[0].text = Words::same("\x1b]0;x\x07");
     file.runs[0].steps[0].results[0].path = Untrusted::from("\x1b[2J");
     file.runs[0].playbook = "webshell".to_owned();
     update(&mut app, Msg::Case(Box::new(file)));
     update(&mut app, Msg::Failed("\x1b[31m lỗi \u{202e}".to_owned()));
     app.agents[0].host = Untrusted::from("\x1b[2J");
     app.agents[0].agency = "\u{200f}x\x07".to_owned();
-    app.agents[0].health.coverage.push(blind("\x1b[2J"));
+    app.agents[0].health.coverage.push(blind(Reason::Said { text: Untrusted::from("\x1b[2J") }));
 
     let keys = ["", "\t", "\t\t", "\t\t\t", "y", "p\n", "1", "1\n", "1\nx", "2", "3", "1f", "1o", "?"];
     for way in keys {

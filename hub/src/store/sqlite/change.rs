@@ -117,11 +117,18 @@ impl Write for Session<'_> {
         let sql = "INSERT INTO incidents (id, year, number, title, closed, opened, opened_by, revision)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let closed = i.status == IncidentStatus::Closed;
+        let title = json("title", &i.title)?;
         let (opened, revision) = (micros(i.opened), i.revision.cast_signed());
         self.execute(
             sql,
-            params![i.id.to_string(), year, number, i.title, closed, opened, i.opened_by, revision],
+            params![i.id.to_string(), year, number, title, closed, opened, i.opened_by, revision],
         )?;
+        Ok(())
+    }
+
+    fn set_incident_status(&mut self, id: IncidentId, status: IncidentStatus) -> Stored<()> {
+        let closed = status == IncidentStatus::Closed;
+        self.execute("UPDATE incidents SET closed = ?2 WHERE id = ?1", params![id.to_string(), closed])?;
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! Between rows and values.
 
 use khien_core::{AgentId, Nonce, OrderId, RunId, Sha256};
-use khien_core::{Timestamp, alert::Status, asset::Agent, incident::IncidentStatus, signature::OperatorKey};
+use khien_core::{
+    Timestamp, alert::Status, asset::Agent, incident::IncidentStatus, signature::OperatorKey, text::Words,
+};
 use rusqlite::{Row, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -28,6 +30,12 @@ pub(super) fn column<T: DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite:
     let text = row.get_ref(at)?.as_str()?;
     serde_json::from_str(text)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(e)))
+}
+
+/// Reads words from a column; what is no JSON is one text for both languages.
+fn words(row: &Row<'_>, at: usize) -> rusqlite::Result<Words> {
+    let text = row.get_ref(at)?.as_str()?;
+    Ok(serde_json::from_str(text).unwrap_or_else(|_| Words::same(text)))
 }
 
 /// Reads a value from a column with its written form.
@@ -67,7 +75,7 @@ pub(super) fn token(r: &Row<'_>) -> rusqlite::Result<TokenRow> {
 pub(super) fn incident(r: &Row<'_>) -> rusqlite::Result<IncidentRow> {
     Ok(IncidentRow {
         id: parsed(r, 0)?,
-        title: r.get(1)?,
+        title: words(r, 1)?,
         status: if r.get(2)? { IncidentStatus::Closed } else { IncidentStatus::Open },
         opened: moment(r.get(3)?),
         opened_by: r.get(4)?,

@@ -1,0 +1,139 @@
+//! Mail: the parts of a message and the messages of a mailbox.
+
+use khien_core::event::NotSeen;
+use memchr::memmem::{Finder, find_iter};
+
+use super::{
+    kind::Kind,
+    mime::{self, Headers},
+    text,
+    walk::Walk,
+};
+
+/// Multiparts in multiparts.
+const MAX_NESTED: usize = 16;
+
+/// Walks through a message, or through all messages of a mailbox.
+pub(super) fn walk(walk: &mut Walk<'_>, bytes: &[u8]) {
+    if !bytes.starts_with(b"From ") {
+        return message(walk, bytes);
+    }
+    let mut starts: Vec<usize> = find_iter(bytes, b"\nFrom ").map(|at| at + 1).collect();
+    if starts.is_empty() {
+        return message(walk, bytes);
+    }
+    starts.insert(0, 0);
+    starts.push(bytes.len());
+    for (number, pair) in starts.windows(2).enumerate() {
+        if !walk.count() || !walk.spend(pair[1] - pair[0]) {
+            return;
+        }
+        let name = format!("message {}", number + 1);
+        walk.enter_as(Kind::Mail, name.as_bytes(), &bytes[pair[0]..pair[1]]);
+    }
+}
+
+fn message(walk: &mut Walk<'_>, bytes: &[u8]) {
+    part(walk, bytes, 0, &mut 0);
+}
+
+fn part(walk: &mut Walk<'_>, bytes: &[u8], nested: usize, number: &mut u32) {
+    if !walk.may_go_on() {
+        return;
+    }
+    let (headers, body) = mime::split(bytes);
+    match &headers.boundary {
+        Some(boundary) if headers.kind.starts_with("multipart/") => {
+            if nested >= MAX_NESTED {
+                return walk.trouble(NotSeen::Depth);
+            }
+            for inner in parts(body, boundary) {
+                part(walk, inner, nested + 1, number);
+            }
+        }
+        _ => leaf(walk, &headers, body, number),
+    }
+}
+
+fn leaf(walk: &mut Walk<'_>, headers: &Headers, body: &[u8], number: &mut u32) {
+    *number += 1;
+    if !walk.count() {
+        return;
+    }
+    let decoded;
+    let content = match headers.encoding.as_str() {
+        "base64" => {
+            decoded = text::base64(body.iter().copied());
+            &decoded
+        }
+        "quoted-printable" => {
+            decoded = text::quoted_printable(body);
+            &decoded
+        }
+        "x-uuencode" | "uuencode" | "x-uue" => {
+            return walk.trouble_in(&name(headers, *number), NotSeen::Unsupported);
+        }
+        _ => body,
+    };
+    if !walk.spend(content.len()) || content.is_empty() {
+        return;
+    }
+    let name = name(headers, *number);
+    match headers.kind.as_str() {
+        "message/rfc822" | "message/global" => walk.enter_as(Kind::Mail, &name, content),
+        _ => walk.enter(&name, content),
+    }
+}
+
+fn name(headers: &Headers, number: u32) -> Vec<u8> {
+    headers.name.clone().unwrap_or_else(|| format!("part {number} ({})", headers.kind).into_bytes())
+}
+
+/// Returns what stands between the boundary lines; the last one may be missing.
+fn parts<'a>(body: &'a [u8], boundary: &[u8]) -> Vec<&'a [u8]> {
+    let line = [b"--", boundary].concat();
+    let finder = Finder::new(&line);
+    let (mut parts, mut open, mut at) = (Vec::new(), None, 0);
+    while let Some(found) = finder.find(&body[at..]) {
+        let start = at + found;
+        at = start + line.len();
+        if start > 0 && body[start - 1] != b'\n' {
+            continue;
+        }
+        let rest = &body[at..];
+        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n + 1);
+        let tail = rest[..end].trim_ascii();
+        if !matches!(tail, b"" | b"--") {
+            // The boundary of an inner multipart that begins like this one.
+            continue;
+        }
+        if let Some(from) = open.take() {
+            parts.push(&body[from..start]);
+        }
+        at += end;
+        if tail.is_empty() {
+            open = Some(at);
+        }
+    }
+    parts.extend(open.map(|from| &body[from..]));
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_stand_between_whole_boundary_lines() {
+        let body = b"pre\r\n--b\r\none\r\n--bb\r\ntwo --b\r\n--b  \r\nthree\r\n--b--\r\nafter";
+
+        let found = parts(body, b"b");
+
+        assert_eq!(found, [&b"one\r\n--bb\r\ntwo --b\r\n"[..], b"three\r\n"]);
+    }
+
+    #[test]
+    fn a_part_without_an_end_goes_to_the_end() {
+        assert_eq!(parts(b"--b\none", b"b"), [b"one"]);
+    }
+}
