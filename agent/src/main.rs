@@ -1,6 +1,6 @@
 //! The agent on an agency server: watches files and traffic, scans, spools, reports, and obeys signed orders.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use tracing_subscriber::EnvFilter;
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     match work(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("khien-agent: {error:#}");
+            tell(&format!("khien-agent: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -64,5 +64,12 @@ fn work(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn log_to_stderr(filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    // A log that cannot be written, on a full disk, is lost; the agent goes on.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
+    log.with_writer(std::io::stderr).with_target(false).init();
+}
+
+/// Says one line on standard error. Where that cannot be written there is nobody to tell.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -239,7 +239,7 @@ impl Agent {
         // Without a pack in time it is ready all the same: it watches, and scans when a pack comes.
         let _ = tokio::time::timeout(FIRST_PACK, self.packs.ready()).await;
         for coverage in self.meter.health(0).coverage.iter().filter(|c| c.sight != Sight::Full) {
-            eprintln!("khien-agent: {}", words::reduced(coverage, lang));
+            crate::tell(&format!("khien-agent: {}", words::reduced(coverage, lang)));
         }
         // Whoever started it may have closed its end; the agent runs all the same.
         let _ = writeln!(std::io::stdout(), "{}", serde_json::json!({ "ready": true }));

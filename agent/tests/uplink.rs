@@ -78,6 +78,10 @@ impl Host {
     }
 
     async fn run(&self) -> Agent {
+        self.run_with_log(Stdio::inherit()).await
+    }
+
+    async fn run_with_log(&self, log: Stdio) -> Agent {
         let mut child = Command::new(PROGRAM)
             .args(["run", "--no-network", "--until-stdin-closes", "--home"])
             .arg(self.dir.path().join("agent"))
@@ -85,7 +89,7 @@ impl Host {
             .arg(self.dir.path().join("site"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -293,6 +297,17 @@ async fn an_order_survives_kill_9_of_the_agent_and_is_answered_once() {
     assert!(refusals(&reports).is_empty(), "{reports:?}");
     assert!(!path.exists());
     assert!(uplink_hub::holds(&host.dir.path().join("agent/quarantine"), "content"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whose_log_cannot_be_written_works_on() {
+    let hub = FakeHub::start().await;
+    let host = Host::join(&hub);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+
+    let agent = host.run_with_log(full.into()).await;
+
+    assert!(agent.stop().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

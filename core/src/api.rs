@@ -40,6 +40,11 @@ use crate::{
     signature::Signed,
 };
 
+/// Alerts in one answer if the caller does not say.
+pub const SOME_ALERTS: u32 = 1_000;
+/// The most alerts in one answer.
+pub const MOST_ALERTS: u32 = 10_000;
+
 /// A list of alerts, in triage order for `/v1/alerts`, in revision order for `/v1/changes`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Alerts {

@@ -42,7 +42,9 @@ fn main() -> ExitCode {
         Err(e) => e.exit(),
     };
     let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    // A log that cannot be written, on a full disk, is lost; the hub goes on.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
+    log.with_writer(io::stderr).init();
     // Fails only if a provider is installed already, which is then the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
 

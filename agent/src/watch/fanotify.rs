@@ -231,7 +231,8 @@ impl Fanotify {
                     debug!("the folder of an event is gone");
                 }
                 Err(e) => {
-                    warn!(%e, "the folder of an event cannot be opened");
+                    // Told once by the walk that follows; a line for each event would fill the log.
+                    debug!(%e, "the folder of an event cannot be opened");
                     walker.blind(self.sound, Reason::ChangedFolderNotOpened);
                 }
             }

@@ -69,8 +69,34 @@ impl Inotify {
     }
 
     fn watch(&self, folder: &Path) -> notify::Result<()> {
-        self.watcher.lock().unwrap_or_else(PoisonError::into_inner).watch(folder, RecursiveMode::Recursive)
+        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        match watcher.watch(folder, RecursiveMode::Recursive) {
+            Err(e) if is_denied(&e) => one_by_one(&mut watcher, folder),
+            done => done,
+        }
     }
+}
+
+/// Watches the folders of a tree that can be read. notify gives up a whole tree for one that cannot; those are told by
+/// the walk, which cannot read them either.
+fn one_by_one(watcher: &mut RecommendedWatcher, tree: &Path) -> notify::Result<()> {
+    watcher.watch(tree, RecursiveMode::NonRecursive)?;
+    let mut waiting = vec![tree.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        let below = folder.read_dir().into_iter().flatten().flatten();
+        for entry in below.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
+            match watcher.watch(&entry.path(), RecursiveMode::NonRecursive) {
+                Ok(()) => waiting.push(entry.path()),
+                Err(e) if is_denied(&e) || matches!(e.kind, notify::ErrorKind::PathNotFound) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_denied(e: &notify::Error) -> bool {
+    matches!(&e.kind, notify::ErrorKind::Io(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 fn pass_on(event: &Event, sink: &Sink, walker: &Walker) {

@@ -7,7 +7,7 @@ use khien_core::{
     api::NewToken,
     asset::{Agent, Coverage, Sensor, Sight},
     protocol::Token,
-    text::{alert as words, command as t},
+    text::{alert as words, command as t, walk},
 };
 use serde::Serialize;
 
@@ -74,7 +74,8 @@ fn table(agents: &[Agent], lang: Lang) -> String {
         [t::ID, t::HOST, t::AGENCY, t::PRESENCE, t::LAST_SEEN, t::VERSION, t::PACK, t::BACKLOG, t::COVERAGE];
     let mut table = Table::new(&heads.map(|h| h.get(lang)));
     for a in agents {
-        let seen: Vec<String> = a.health.coverage.iter().map(|c| covered(c, lang)).collect();
+        let walk = a.health.walk.iter().map(|w| walk::progress(w, lang));
+        let seen: Vec<String> = a.health.coverage.iter().map(|c| covered(c, lang)).chain(walk).collect();
         table.row(vec![
             a.id.short(),
             a.host.to_string(),

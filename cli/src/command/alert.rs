@@ -4,7 +4,7 @@ use anyhow::Result;
 use khien_core::{
     AlertId, Lang,
     alert::{Alert, Verdict},
-    api::CloseAlert,
+    api::{CloseAlert, MOST_ALERTS, SOME_ALERTS},
     event::{Excerpt, FlowFacts, Process},
     text::{alert as words, command as t, hub::who},
     triage,
@@ -23,7 +23,11 @@ pub(crate) async fn run(context: &Context, what: args::Alert) -> Result<()> {
     let client = context.client()?;
     match what {
         args::Alert::List { status, find, limit } => {
-            let mut alerts = client.alerts(status, limit).await?.alerts;
+            let most = looked_at(limit, find.is_some());
+            let mut alerts = client.alerts(status, Some(most)).await?.alerts;
+            if alerts.len() >= most as usize && (limit.is_none() || find.is_some()) {
+                say(&t::LIST_CUT.with(context.lang, &[&alerts.len()]));
+            }
             alerts.retain(|a| triage::fits(a, find.as_deref().unwrap_or_default()));
             list(context, &alerts)
         }
@@ -35,6 +39,11 @@ pub(crate) async fn run(context: &Context, what: args::Alert) -> Result<()> {
             many(context, id, Act::Close(how), &client).await
         }
     }
+}
+
+/// Returns how many alerts are looked at: what is sought may be anywhere in the queue.
+fn looked_at(limit: Option<u32>, sought: bool) -> u32 {
+    limit.unwrap_or(if sought { MOST_ALERTS } else { SOME_ALERTS }).min(MOST_ALERTS)
 }
 
 /// What is done with each of some alerts.
@@ -216,6 +225,12 @@ fn excerpt(e: &Excerpt) -> String {
 mod tests {
     use super::*;
     use crate::command::samples;
+
+    #[test]
+    fn what_is_sought_is_sought_in_as_much_of_the_queue_as_the_hub_gives() {
+        assert_eq!([looked_at(None, false), looked_at(None, true)], [SOME_ALERTS, MOST_ALERTS]);
+        assert_eq!([looked_at(Some(5), true), looked_at(Some(u32::MAX), false)], [5, MOST_ALERTS]);
+    }
 
     #[test]
     fn the_queue_in_vietnamese() {

@@ -175,6 +175,11 @@ pub const SAMPLES_COUNT: Message =
 pub const ERROR: Message = Message::new("lỗi: {}", "error: {}");
 /// Says: next step: {}
 pub const NEXT: Message = Message::new("việc cần làm: {}", "next step: {}");
+/// A list of alerts ends before the queue does: how many were looked at.
+pub const LIST_CUT: Message = Message::new(
+    "Chỉ xem {} cảnh báo đầu hàng đợi, phía sau có thể còn. Dùng --limit (tối đa 10000) hoặc --status để xem tiếp.",
+    "Only the first {} alerts of the queue were looked at, there may be more. Use --limit (at most 10000) or --status.",
+);
 /// Says: There are no alerts.
 pub const NO_ALERTS: Message = Message::new("Không có cảnh báo nào.", "There are no alerts.");
 /// Says: There are no incidents yet.

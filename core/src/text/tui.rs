@@ -164,6 +164,7 @@ words! {
     SENSOR_NETWORK: "mạng" / "network";
     SENSOR_SCAN: "quét" / "scan";
     OS: "Hệ điều hành" / "System";
+    WALK: "Rà soát" / "Walk";
     MEMORY: "Bộ nhớ" / "Memory";
     PACKETS: "Gói tin" / "Packets";
     PACKETS_LINE: "{} đã xem, {} bị mất" / "{} seen, {} lost";

@@ -9,7 +9,7 @@ use axum::{
 use khien_core::{
     AlertId, Timestamp,
     alert::{Alert, Status},
-    api::{Agents, Alerts, CloseAlert, NewToken, PackState, TokenSecret},
+    api::{Agents, Alerts, CloseAlert, MOST_ALERTS, NewToken, PackState, SOME_ALERTS, TokenSecret},
     bundle::MAX_PACK,
     problem::Cause,
     signature::Signed,
@@ -25,10 +25,6 @@ use crate::{
     auth::OperatorPeer, bundles, enrol, fault::Fault, fleet, hub::Hub, store::Filter, stream, triage,
 };
 
-/// Alerts in one answer if the caller does not say.
-const SOME: u32 = 1_000;
-/// The most alerts in one answer.
-const MOST: u32 = 10_000;
 /// The largest signed pack as JSON in JSON: quotes and line ends are escaped once more.
 const MAX_PACK_BODY: usize = 2 * MAX_PACK;
 
@@ -52,7 +48,7 @@ pub(super) struct After {
 
 pub(super) async fn alerts(State(hub): State<Arc<Hub>>, wanted: Asked<Wanted>) -> Answer<Alerts> {
     let Query(wanted) = wanted.map_err(|e| unreadable(&e.body_text()))?;
-    let limit = wanted.limit.unwrap_or(SOME).min(MOST);
+    let limit = wanted.limit.unwrap_or(SOME_ALERTS).min(MOST_ALERTS);
     let filter = Filter { status: wanted.status, since: wanted.since, limit };
     let read = hub.store.read(move |tx| Ok((tx.alerts(&filter)?, tx.revision()?)));
     let (mut alerts, revision) = read.await?;

@@ -5,6 +5,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use khien_core::text::Words;
 use khien_reports::{Drafted, Stage, draft};
 use sample::Sample;
 
@@ -93,7 +94,7 @@ fn a_long_word_breaks_without_hidden_characters() {
 #[test]
 fn a_letter_that_the_font_lacks_is_spelled() {
     let mut sample = Sample::new();
-    sample.incident.title = "tệp 漢 và 🛡".to_owned();
+    sample.incident.title = Words::same("tệp 漢 và 🛡");
 
     assert!(text_of(&pdf(&drafted(&sample))).contains(r"tệp \u{6f22} và \u{1f6e1}"));
 }

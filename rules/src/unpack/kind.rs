@@ -70,7 +70,13 @@ pub(super) fn all(source: Source<'_>) -> io::Result<Kinds> {
     }
     let text = (!starts_as_container).then(|| by_text(&head)).flatten();
     list.extend(text);
-    Ok(Kinds { list, may_be_script: !starts_as_container && text.is_none() })
+    Ok(Kinds { list, may_be_script: (!starts_as_container && text.is_none()) || opens_script(&head) })
+}
+
+/// Tells whether an interpreter would find code in it, whatever else it looks like: one word must not turn a script into
+/// a letter or a document.
+fn opens_script(head: &[u8]) -> bool {
+    [&b"<?php"[..], b"<?=", b"<%"].iter().any(|tag| memmem::find(head, tag).is_some())
 }
 
 fn by_magic(head: &[u8]) -> Option<Kind> {

@@ -123,6 +123,20 @@ fn base64_in_a_script_is_decoded_once_and_twice() {
 }
 
 #[test]
+fn one_word_does_not_turn_a_script_into_a_document_or_a_letter() {
+    let blob = make::base64(&MARK.repeat(3));
+    for word in ["/*%PDF-*/", "\nFrom: a\nTo: b\nSubject: c\nContent-Type: multipart/mixed; boundary=zz\n\n"]
+    {
+        let script = format!("<?php {word} x('{blob}');");
+
+        assert!(
+            look("a.php", script.as_bytes()).0.holding().iter().any(|way| way.contains("base64@")),
+            "{word:?}"
+        );
+    }
+}
+
+#[test]
 fn base64_of_deflated_text_is_undone() {
     for (packed, way) in [(make::deflate(&MARK.repeat(9)), "raw"), (make::zlib(&MARK.repeat(9)), "zlib")] {
         let script = format!("<?php x('{}');", make::base64(&packed));

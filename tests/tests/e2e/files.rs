@@ -254,3 +254,29 @@ fn without_privilege_it_says_so_and_still_finds_the_file() {
     up.says("fanotify");
     up.says("packets");
 }
+
+#[test]
+fn without_privilege_a_folder_that_cannot_be_read_does_not_blind_the_others() {
+    if !is_root() {
+        return cannot_run("giving up privileges needs root");
+    }
+    let site = Site::unprivileged();
+    for folder in ["a/b", "lock", "z/b"] {
+        fs::create_dir_all(site.web.join(folder)).unwrap();
+    }
+    let line = "chmod -R a+rwx \"$0\" && chmod 0 \"$0/lock\"";
+    assert!(std::process::Command::new("sh").args(["-c", line]).arg(&site.web).status().unwrap().success());
+
+    let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
+
+    site.shell_alert(&mut up, "a/b/below.php");
+    site.shell_alert(&mut up, "z/b/below.php");
+    let path = site.web.join("z/new/deep/later.php");
+    let line = format!(
+        "mkdir -p '{}' && printf %s \"$CONTENT\" > '{}'",
+        path.parent().unwrap().display(),
+        path.display()
+    );
+    shell(&line, &web_shell("later"));
+    up.alert("alert below a folder made later", |a| is_at(a, &path));
+}

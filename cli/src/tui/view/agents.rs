@@ -2,7 +2,7 @@
 
 use khien_core::{
     asset::{Agent, Presence, Sight},
-    text::{Message, alert, tui as t},
+    text::{Message, alert, tui as t, walk},
     time::shown,
 };
 use ratatui::{Frame, layout::Rect, style::Style, text::Line};
@@ -122,6 +122,9 @@ fn detail(app: &App, agent: &Agent, width: usize) -> Vec<Line<'static>> {
     let packets = t::PACKETS_LINE.with(app.lang, &[&health.packets, &health.packets_dropped]);
     let scans: Vec<_> = health.scans.iter().map(|(outcome, n)| format!("{} {n}", outcome.as_str())).collect();
     let mut out = coverage(app, agent, width);
+    if let Some(walk) = &health.walk {
+        out.extend(field(app, app.say(t::WALK), &walk::progress(walk, app.lang), width));
+    }
     out.extend(
         [
             field_of_data(app, app.say(t::AGENT), &agent.id.to_string(), app.theme.style(Role::Muted), width),
