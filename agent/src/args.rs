@@ -61,10 +61,14 @@ pub(crate) struct Run {
 
 /// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command(language()).try_get_matches()?)
+}
+
+/// Returns the language that the command line or `KHIEN_LANG` asks for, before either is parsed.
+pub(crate) fn language() -> Lang {
     let typed: Vec<OsString> = std::env::args_os().collect();
     let words: Vec<&str> = typed.iter().filter_map(|w| w.to_str()).collect();
-    let lang = help::asked_language(&words, std::env::var("KHIEN_LANG").ok().as_deref());
-    Cli::from_arg_matches(&command(lang).try_get_matches_from(typed)?)
+    help::asked_language(&words, std::env::var("KHIEN_LANG").ok().as_deref())
 }
 
 /// Returns the command with every help text in one language.

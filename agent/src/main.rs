@@ -2,6 +2,7 @@
 
 use std::{io::Write, process::ExitCode};
 
+use khien_core::text::usage;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
@@ -27,7 +28,11 @@ fn main() -> ExitCode {
     let cli = match args::parse() {
         Ok(cli) => cli,
         // Help, version, or what is wrong with the command line.
-        Err(error) => error.exit(),
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            tell(usage::told(&error.to_string(), args::language()).trim_end());
+            return ExitCode::from(2);
+        }
     };
     if let Command::Worker = cli.command {
         // Before any runtime, log or key: the worker sandboxes itself as one thread that holds nothing.

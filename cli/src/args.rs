@@ -259,9 +259,7 @@ pub(crate) enum Evidence {
 
 /// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.
 pub(crate) fn parse() -> Result<Typed, clap::Error> {
-    let typed: Vec<OsString> = std::env::args_os().collect();
-    let matches = command(asked_language(&typed)).try_get_matches_from(typed)?;
-    Typed::from_arg_matches(&matches)
+    Typed::from_arg_matches(&command(language()).try_get_matches()?)
 }
 
 /// Returns the command with every help text in one language.
@@ -315,13 +313,11 @@ fn explained(mut arg: Arg, text: Option<Message>, lang: Lang) -> Arg {
     if all.is_empty() { arg } else { arg.help(all.join(" ")) }
 }
 
-/// Finds the language before the command line is parsed, since help itself is to be in it.
-fn asked_language(typed: &[OsString]) -> Lang {
+/// Returns the language that the command line or `KHIEN_LANG` asks for, before either is parsed.
+pub(crate) fn language() -> Lang {
+    let typed: Vec<OsString> = std::env::args_os().collect();
     let words: Vec<&str> = typed.iter().filter_map(|w| w.to_str()).collect();
-    let after = words.iter().position(|w| *w == "--lang").and_then(|i| words.get(i + 1).copied());
-    let joined = words.iter().find_map(|w| w.strip_prefix("--lang="));
-    let env = std::env::var("KHIEN_LANG").ok();
-    after.or(joined).or(env.as_deref()).and_then(|w| w.parse().ok()).unwrap_or_default()
+    help::asked_language(&words, std::env::var("KHIEN_LANG").ok().as_deref())
 }
 
 fn status(word: &str) -> Result<Status, String> {
@@ -370,11 +366,32 @@ mod tests {
     }
 
     #[test]
-    fn help_speaks_the_language_that_is_asked_for() {
-        let words = |w: &[&str]| w.iter().map(OsString::from).collect::<Vec<_>>();
+    fn what_is_wrong_with_a_command_line_has_no_english_left_in_vietnamese() {
+        let typed: &[&[&str]] = &[
+            &["up", "--nothing"],
+            &["alrt"],
+            &["alert"],
+            &["alert", "show"],
+            &["alert", "show", "1", "2"],
+            &["alert", "list", "--status"],
+            &["alert", "list", "--status", "old"],
+            &["alert", "list", "--limit", "many"],
+            &["alert", "close", "A-1", "--verdict", "good"],
+            &["incident", "show", "seven"],
+            &["up", "--lang", "fr"],
+        ];
+        for words in typed {
+            let all = ["khien"].iter().chain(words.iter());
+            let error = command(Lang::Vi).try_get_matches_from(all).unwrap_err().to_string();
 
-        assert_eq!(asked_language(&words(&["khien", "--lang", "en", "--help"])), Lang::En);
-        assert_eq!(asked_language(&words(&["khien", "up", "--lang=en"])), Lang::En);
+            let told = khien_core::text::usage::told(&error, Lang::Vi);
+
+            for english in
+                ["error", "argument", "value", "found", "required", "expected", "Usage", " is not ", "tip:"]
+            {
+                assert!(!told.contains(english), "`{english}` in {told}");
+            }
+        }
     }
 
     #[test]

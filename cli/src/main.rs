@@ -19,7 +19,10 @@ use std::process::ExitCode;
 
 use args::Typed;
 use exit::{Exit, Stop};
-use khien_core::{Lang, text::command as t};
+use khien_core::{
+    Lang,
+    text::{command as t, usage},
+};
 
 fn main() -> ExitCode {
     let typed = match args::parse() {
@@ -44,14 +47,15 @@ fn run(typed: Typed) -> anyhow::Result<()> {
     done
 }
 
-/// Prints help, version or what is wrong with the command line, as clap words it.
+/// Prints help, version or what is wrong with the command line.
 fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        output::say(usage::told(&error.to_string(), args::language()).trim_end());
+        return ExitCode::from(Exit::Usage as u8);
+    }
     // Nobody is left to tell if this cannot be printed.
     error.print().ok();
-    match error.use_stderr() {
-        true => ExitCode::from(Exit::Usage as u8),
-        false => ExitCode::SUCCESS,
-    }
+    ExitCode::SUCCESS
 }
 
 fn stopped(stop: &Stop, lang: Lang, json: bool) -> ExitCode {

@@ -54,9 +54,7 @@ pub(crate) enum OperatorCommand {
 
 /// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.
 pub(crate) fn parse() -> Result<Args, clap::Error> {
-    let typed: Vec<OsString> = std::env::args_os().collect();
-    let matches = command(asked_language(&typed)).try_get_matches_from(typed)?;
-    Args::from_arg_matches(&matches)
+    Args::from_arg_matches(&command(language()).try_get_matches()?)
 }
 
 /// Returns the command with every help text in one language.
@@ -111,13 +109,11 @@ fn explained(mut arg: Arg, text: Option<Message>, lang: Lang) -> Arg {
     if all.is_empty() { arg } else { arg.help(all.join(" ")) }
 }
 
-/// Finds the language before the command line is parsed, since help itself is to be in it.
-fn asked_language(typed: &[OsString]) -> Lang {
+/// Returns the language that the command line or `KHIEN_LANG` asks for, before either is parsed.
+pub(crate) fn language() -> Lang {
+    let typed: Vec<OsString> = std::env::args_os().collect();
     let words: Vec<&str> = typed.iter().filter_map(|w| w.to_str()).collect();
-    let after = words.iter().position(|w| *w == "--lang").and_then(|i| words.get(i + 1).copied());
-    let joined = words.iter().find_map(|w| w.strip_prefix("--lang="));
-    let env = std::env::var("KHIEN_LANG").ok();
-    after.or(joined).or(env.as_deref()).and_then(|w| w.parse().ok()).unwrap_or_default()
+    help::asked_language(&words, std::env::var("KHIEN_LANG").ok().as_deref())
 }
 
 #[cfg(test)]

@@ -29,8 +29,12 @@ mod stream;
 mod tally;
 mod triage;
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
+use khien_core::text::usage;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Command, OperatorCommand};
@@ -39,7 +43,12 @@ fn main() -> ExitCode {
     let args = match args::parse() {
         Ok(args) => args,
         // Help, version, or what is wrong with the command line.
-        Err(e) => e.exit(),
+        Err(e) if !e.use_stderr() => e.exit(),
+        Err(e) => {
+            // Nobody is left to tell if this cannot be written.
+            let _ = io::stderr().write_all(usage::told(&e.to_string(), args::language()).as_bytes());
+            return ExitCode::from(2);
+        }
     };
     let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
     // A log that cannot be written, on a full disk, is lost; the hub goes on.

@@ -15,6 +15,7 @@ pub mod problem;
 pub mod reason;
 pub mod trouble;
 pub mod tui;
+pub mod usage;
 pub mod walk;
 
 /// A reader's language.
