@@ -37,6 +37,8 @@ fn a_responder_works_a_case_to_its_end() {
     let incidents = site.until(&["incident", "list"], "an incident", |i| i[0]["id"].is_string());
     let incident = incidents[0]["id"].as_str().unwrap().to_owned();
     ui.has(&incident);
+    // Its number stands there before the case itself has come.
+    ui.has("nhấn p");
 
     // The playbook: what will be signed is shown, and only `y` signs.
     let run = |state: &'static str| site.until(&["run", "list"], state, |r| r[0]["state"] == state);
