@@ -27,7 +27,9 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::{health::Meter, scan::Pool};
+use khien_scan::Pool;
+
+use crate::health::Meter;
 use analyse::Analyst;
 use sensor::{Sensor, Tally};
 

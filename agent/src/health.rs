@@ -13,6 +13,7 @@ use khien_core::{
     asset::{Coverage, Health, Sensor, WalkProgress},
     event::ScanOutcome,
 };
+use khien_scan::Gauge;
 use tokio::sync::Notify;
 
 /// Counters and coverage that sensors write and the heartbeat reads.
@@ -27,6 +28,20 @@ pub(crate) struct Meter {
     packets_dropped: AtomicU64,
     pack: AtomicU64,
     backlog: AtomicU64,
+}
+
+impl Gauge for Meter {
+    fn cover(&self, coverage: Coverage) {
+        Meter::cover(self, coverage);
+    }
+
+    fn scanned(&self, outcome: ScanOutcome) {
+        Meter::scanned(self, outcome);
+    }
+
+    fn loaded(&self, pack: u64) {
+        Meter::loaded(self, pack);
+    }
 }
 
 impl Meter {

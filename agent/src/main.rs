@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
 
+mod activity;
 mod args;
 mod capture;
 mod config;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     };
     if let Command::Worker = cli.command {
         // Before any runtime, log or key: the worker sandboxes itself as one thread that holds nothing.
-        return scan::worker::main();
+        return khien_scan::worker::main();
     }
     // All that the agent writes is for itself alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));

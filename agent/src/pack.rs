@@ -15,7 +15,9 @@ use khien_core::{
 use khien_rules::indicator::Domains;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use crate::{config::Home, health::Meter, scan::Pool, spool::Spool};
+use khien_scan::Pool;
+
+use crate::{config::Home, health::Meter, spool::Spool};
 
 const FILE: &str = "pack.json";
 

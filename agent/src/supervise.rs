@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use khien_core::{Lang, Timestamp, asset::Sight, protocol::Report, reason::Reason, text::agent as words};
+use khien_scan::Pool;
 use rcgen::KeyPair;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -29,7 +30,7 @@ use crate::{
     orders::{self, Desk},
     pack::Packs,
     respond::Responder,
-    scan::{self, Pool, clean::Clean, files::Incoming},
+    scan::{self, clean::Clean, files::Incoming},
     spool::{Spool, fresh_nonce},
     uplink::{self, Line, Peer, Uplink},
     watch as files,

@@ -18,7 +18,6 @@ mod pace;
 mod process;
 mod sink;
 mod survey;
-pub(crate) mod users;
 mod walk;
 mod walker;
 mod writing;

@@ -46,6 +46,9 @@ pub struct Alert {
     /// What was seen, for an alert about an agent: safe to show, as it is in both languages.
     #[serde(default, deserialize_with = "some_words")]
     pub what: Option<Words>,
+    /// What changed in a text file, lines that begin with `-` or `+`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Untrusted>,
     /// The bytes around the matches.
     pub excerpts: Vec<Excerpt>,
     /// The ATT&CK technique, such as `T1505.003`.

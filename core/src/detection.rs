@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, RuleId, Sha256, Timestamp, Untrusted,
+    conduct::Conduct,
     event::{Excerpt, FileFacts, FlowFacts, Process},
 };
 
@@ -28,6 +29,8 @@ pub enum Subject {
     File(FileSubject),
     /// In traffic.
     Flow(FlowSubject),
+    /// In what was done to files.
+    Conduct(ConductSubject),
     /// In the conduct or the health of an agent itself.
     Agent(AgentSubject),
 }
@@ -56,6 +59,26 @@ pub struct FlowSubject {
     pub excerpts: Vec<Excerpt>,
 }
 
+/// Something done to files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConductSubject {
+    /// The absolute path of the file, or of the folder in which it was done.
+    pub path: Untrusted,
+    /// What was done.
+    pub what: Conduct,
+    /// The file's inode as it is now, if it is there.
+    pub file: Option<FileFacts>,
+    /// Of its content now, if that was read.
+    pub sha256: Option<Sha256>,
+    /// Who did it, where the kernel told.
+    pub process: Option<Process>,
+    /// What changed in a text: lines that begin with `-` or `+`.
+    pub diff: Option<Untrusted>,
+}
+
+/// The most bytes of a [`diff`](ConductSubject::diff).
+pub const MAX_DIFF: usize = 4 << 10;
+
 /// Something about an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentSubject {
@@ -73,6 +96,7 @@ pub fn merge_key(agent: AgentId, rule: &RuleId, subject: &Subject) -> Sha256 {
             let FlowFacts { client, server, transport, name, url, .. } = &f.flow;
             format!("flow\0{transport:?}\0{}\0{server}\0{name:?}\0{url:?}", client.ip())
         }
+        Subject::Conduct(c) => format!("conduct\0{}", c.path),
         Subject::Agent(a) => format!("agent\0{}", a.what),
     };
     Sha256::of(format!("{agent}\0{rule}\0{what}").as_bytes())

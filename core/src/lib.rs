@@ -6,6 +6,7 @@ pub mod alert;
 pub mod api;
 pub mod asset;
 pub mod bundle;
+pub mod conduct;
 pub mod detection;
 pub mod event;
 pub mod evidence;

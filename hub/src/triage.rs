@@ -5,7 +5,7 @@ use khien_core::{
     alert::{Alert, Status, Verdict},
     api::CloseAlert,
     bundle::Pack,
-    detection::{Detection, Subject, merge_key},
+    detection::{Detection, MAX_DIFF, Subject, merge_key},
     event::{Excerpt, FileFacts, FlowFacts, MAX_EXCERPTS, Process},
     mandate::CLOCK_SLACK,
     problem::Cause,
@@ -35,6 +35,7 @@ pub(crate) struct Finding {
     pub(crate) process: Option<Process>,
     pub(crate) flow: Option<FlowFacts>,
     pub(crate) what: Option<Words>,
+    pub(crate) diff: Option<Untrusted>,
     pub(crate) excerpts: Vec<Excerpt>,
     /// Whether a verdict of false positive also holds for the next one: never for what concerns an agent itself.
     pub(crate) can_be_known_false: bool,
@@ -56,6 +57,14 @@ impl Finding {
             Subject::Flow(f) => {
                 it.flow = Some(f.flow);
                 it.excerpts = f.excerpts;
+            }
+            Subject::Conduct(c) => {
+                it.path = Some(c.path);
+                it.sha256 = c.sha256;
+                it.file = c.file;
+                it.process = c.process;
+                it.what = Some(c.what.words());
+                it.diff = c.diff.map(|diff| Untrusted::cut(diff.raw(), MAX_DIFF));
             }
             Subject::Agent(a) => {
                 it.what = Some(Words::same(short(&a.what)));
@@ -84,6 +93,7 @@ impl Finding {
             process: None,
             flow: None,
             what: None,
+            diff: None,
             excerpts: Vec::new(),
             can_be_known_false: true,
         }
@@ -136,6 +146,7 @@ fn fresh(tx: &mut dyn Write, host: &Host, pack: Option<&Pack>, f: Finding, now: 
         process: f.process,
         flow: f.flow,
         what: f.what,
+        diff: f.diff,
         excerpts: f.excerpts,
         technique: words.technique,
         explanation: words.explanation,
@@ -153,6 +164,7 @@ fn merge(tx: &mut dyn Write, host: &Host, mut alert: Alert, f: Finding, now: Tim
     let known_false = f.can_be_known_false
         && alert.verdict == Some(Verdict::FalsePositive)
         && alert.sha256 == f.sha256
+        && alert.diff == f.diff
         && alert.excerpts == f.excerpts;
     if alert.status == Status::Closed && !known_false {
         let reason = alert.reason.clone();
@@ -169,6 +181,7 @@ fn merge(tx: &mut dyn Write, host: &Host, mut alert: Alert, f: Finding, now: Tim
         alert.file = f.file;
         alert.flow = f.flow;
         alert.what = f.what;
+        alert.diff = f.diff;
         alert.excerpts = f.excerpts;
     }
     alert.first_seen = alert.first_seen.min(f.at);

@@ -1,4 +1,16 @@
-//! The one sample that is never stored: the EICAR test file, which every scanner takes for malware.
+//! Samples for trials: the EICAR test file, which is never stored because every scanner takes it for malware, and a
+//! pack of two harmless rules.
+
+use khien_core::{
+    RuleId, Severity, Timestamp,
+    bundle::{Pack, RuleMeta, Source},
+    text::Words,
+};
+
+/// What the rule `test.mark` of [`marked_pack`] looks for in files.
+pub const MARK: &[u8] = b"KHIEN-TEST-MARK";
+/// What its rule `test.stream` looks for in files and in traffic.
+pub const STREAM_MARK: &[u8] = b"KHIEN-STREAM-MARK";
 
 /// The EICAR test string with every byte one higher, so that no file of ours contains it.
 const SHIFTED: &[u8; 68] = b"Y6P\"Q&ABQ\\5]Q[Y65)Q_*8DD*8~%FJDBS.TUBOEBSE.BOUJWJSVT.UFTU.GJMF\"%I,I+";
@@ -7,4 +19,35 @@ const SHIFTED: &[u8; 68] = b"Y6P\"Q&ABQ\\5]Q[Y65)Q_*8DD*8~%FJDBS.TUBOEBSE.BOUJWJ
 #[must_use]
 pub fn eicar() -> Vec<u8> {
     SHIFTED.iter().map(|b| b - 1).collect()
+}
+
+/// Builds a pack of two rules, which match [`MARK`] and [`STREAM_MARK`].
+///
+/// # Panics
+/// Never: the ids are well-formed.
+#[must_use]
+pub fn marked_pack(version: u64) -> Pack {
+    let words = |vi: &str, en: &str| Words { vi: vi.to_owned(), en: en.to_owned() };
+    let rule = |id: &str, streams| RuleMeta {
+        id: id.parse::<RuleId>().expect("the id is well-formed"),
+        yara: Some(id.replace('.', "_")),
+        severity: Severity::High,
+        technique: None,
+        streams,
+        title: words("một dấu thử", "a test mark"),
+        explanation: words("chỉ để thử", "for tests only"),
+        next_step: words("không cần làm gì", "nothing to do"),
+    };
+    let text = r#"
+        rule test_mark { strings: $a = "KHIEN-TEST-MARK" condition: $a and filesize < 100MB }
+        rule test_stream { strings: $a = "KHIEN-STREAM-MARK" condition: $a }
+    "#;
+    Pack {
+        version,
+        created: Timestamp::UNIX_EPOCH,
+        rules: vec![rule("test.mark", false), rule("test.stream", true)],
+        sources: vec![Source { name: "test.yar".to_owned(), text: text.to_owned() }],
+        domains: Vec::new(),
+        sets: Vec::new(),
+    }
 }

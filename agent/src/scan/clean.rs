@@ -14,6 +14,7 @@ use std::{
 };
 
 use khien_core::Sha256;
+use khien_scan::open::Inode;
 
 /// The most files that are remembered.
 const MOST: usize = 1_000_000;
@@ -127,6 +128,13 @@ impl Stamp {
             Ok(seconds) => UNIX_EPOCH.checked_add(Duration::new(seconds, nanos)).unwrap_or(UNIX_EPOCH),
             Err(_) => UNIX_EPOCH,
         }
+    }
+}
+
+impl From<&Inode> for Stamp {
+    fn from(inode: &Inode) -> Self {
+        let Inode { device, number, size, modified, changed, .. } = *inode;
+        Self { device, inode: number, size, modified, changed }
     }
 }
 

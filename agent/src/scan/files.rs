@@ -16,6 +16,11 @@ use khien_core::{
     event::{FileEvent, FileFacts, Process, ScanOutcome, Unseen},
     protocol::Report,
 };
+use khien_scan::{
+    FileScan, Pool,
+    open::{Inode, NotOpened, Opened},
+    users::Users,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::{JoinSet, spawn_blocking},
@@ -24,13 +29,11 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    FileScan, Pool,
-    clean::Clean,
+    clean::{Clean, Stamp},
     desk::Desk,
-    open::{Inode, NotOpened, Opened},
     recent::Recent,
 };
-use crate::{health::Meter, watch::users::Users};
+use crate::health::Meter;
 
 /// Files in work at once: enough that no worker waits for the next one to be opened.
 const AT_ONCE: usize = 4;
@@ -169,7 +172,7 @@ impl Context {
         if inode.size > self.pool.largest() {
             self.meter.scanned(ScanOutcome::TooLarge);
             self.trouble(path, ScanOutcome::TooLarge).await;
-            self.clean.keep(&inode.stamp(), self.pool.version(), begun);
+            self.clean.keep(&Stamp::from(&inode), self.pool.version(), begun);
             return false;
         }
         if self.is_parked(&inode) {
@@ -189,7 +192,7 @@ impl Context {
             self.not_scanned(path, worst, scan.unseen.clone()).await;
         }
         if outcome == ScanOutcome::Clean && !changed {
-            self.clean.keep(&inode.stamp(), scan.pack, begun);
+            self.clean.keep(&Stamp::from(&inode), scan.pack, begun);
         }
         self.detections(path, &inode, process, scan).await;
         changed

@@ -11,8 +11,8 @@ use std::{
 };
 
 use khien_core::{Untrusted, event::Process};
+use khien_scan::users::Users;
 
-use super::users::Users;
 use crate::scan::recent::Recent;
 
 /// Processes remembered.

@@ -54,6 +54,7 @@ pub(crate) fn file_alert() -> Alert {
         }),
         flow: None,
         what: None,
+        diff: None,
         excerpts: vec![Excerpt {
             offset: 6,
             before: Untrusted::from("<?php "),

@@ -195,6 +195,7 @@ fn alert(id: i64, rule: &str, title: Words) -> Alert {
         process: None,
         flow: None,
         what: None,
+        diff: None,
         excerpts: vec![Excerpt {
             offset: 0,
             before: "".into(),

@@ -35,7 +35,6 @@ use super::{
 use crate::{
     health::Meter,
     scan::{
-        Pool,
         clean::Clean,
         files::{self, Incoming},
         tests as scanning,
@@ -100,9 +99,9 @@ impl Place {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let meter = Arc::new(Meter::default());
-        let pool = Pool::with_program(scanning::program(), scanning::limits(), Arc::clone(&meter));
+        let pool = Pool::with_program(scanning::program(), scanning::limits(), Arc::clone(&meter) as _);
         let pool = Arc::new(pool);
-        runtime.block_on(pool.load(Arc::new(scanning::pack(1)))).unwrap();
+        runtime.block_on(pool.load(Arc::new(marked_pack(1)))).unwrap();
         let (events, changed) = mpsc::channel(8_192);
         let (calm, waiting) = mpsc::channel(1);
         let (out, reports) = mpsc::channel(8_192);

@@ -19,13 +19,12 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::warn;
 
 use super::{
-    Pids, coverage,
+    Gauge, Pids, coverage,
     process::{Gone, Process},
     sandbox_coverage,
     wire::{Reply, Request, ScanReply, ScanRequest},
     without_answer,
 };
-use crate::health::Meter;
 
 /// The wait before a worker is started again after its second death in a row; it doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -47,7 +46,7 @@ pub(super) struct Slot {
     pub(super) time: Duration,
     pub(super) queue: Arc<Mutex<mpsc::Receiver<Job>>>,
     pub(super) pids: Arc<Pids>,
-    pub(super) meter: Arc<Meter>,
+    pub(super) gauge: Arc<dyn Gauge>,
 }
 
 /// The worker and how it fares.
@@ -123,12 +122,12 @@ impl Slot {
         match Process::start(&self.program, &self.pack) {
             Ok(process) => {
                 self.pids.set(self.number, Some(process.pid()));
-                self.meter.cover(sandbox_coverage(&process.missing));
+                self.gauge.cover(sandbox_coverage(&process.missing));
                 Some(process)
             }
             Err(reason) => {
                 warn!(%reason, "scan worker does not start again");
-                self.meter.cover(coverage("none", Sight::Blind, Some(reason)));
+                self.gauge.cover(coverage("none", Sight::Blind, Some(reason)));
                 None
             }
         }

@@ -46,7 +46,7 @@ impl Process {
     pub(super) fn start(program: &Path, pack: &File) -> Result<Self, Reason> {
         let (socket, theirs) = UnixStream::pair().map_err(|e| Reason::NoSocket { error: e.into() })?;
         let child = Command::new(program)
-            .arg0("khien-agent")
+            .arg0("khien-scan")
             .arg("worker")
             .env_clear()
             .current_dir("/")

@@ -1,7 +1,7 @@
-//! The sandboxed scan worker, `khien-agent worker`: one process that compiles one pack and then scans what it is
-//! handed, until the agent closes the socket or kills it.
+//! The sandboxed scan worker: one process that compiles one pack and then scans what it is
+//! handed, until its pool closes the socket or kills it.
 //!
-//! It opens nothing by itself. The pack was verified by the agent; no hostile byte is read before the sandbox stands.
+//! It opens nothing by itself. The pack was verified by its pool's owner; no hostile byte is read before the sandbox stands.
 
 use std::{
     io,
@@ -36,8 +36,9 @@ const PIECE: usize = 1 << 20;
 /// Long enough for the first scan, which starts the engine's clock thread.
 const WARM_UP: Duration = Duration::from_secs(5);
 
-/// Serves the agent on standard input until it closes. Called first in `main`, before any thread exists.
-pub(crate) fn main() -> ExitCode {
+/// Serves the pool on standard input until it closes. Called first in `main`, before any thread exists.
+#[must_use]
+pub fn main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

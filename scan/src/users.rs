@@ -15,7 +15,7 @@ const MAX_FILE: u64 = 4 << 20;
 
 /// The names, read again when the file changes.
 #[derive(Debug, Default)]
-pub(crate) struct Users(Mutex<Known>);
+pub struct Users(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -25,7 +25,8 @@ struct Known {
 
 impl Users {
     /// Returns the name of a user, if this host has one.
-    pub(crate) fn name(&self, uid: u32) -> Option<Untrusted> {
+    #[must_use]
+    pub fn name(&self, uid: u32) -> Option<Untrusted> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = std::fs::metadata("/etc/passwd").and_then(|m| m.modified()).ok();
         if known.read != changed {

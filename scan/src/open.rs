@@ -8,23 +8,28 @@ use rustix::{
     io::Errno,
 };
 
-use super::clean::Stamp;
-
 /// A regular file, opened for reading, and its inode at that moment.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) file: File,
-    pub(super) inode: Inode,
+pub struct Opened {
+    /// The file.
+    pub file: File,
+    /// Its inode when it was opened.
+    pub inode: Inode,
 }
 
 /// What of an inode changes when its content does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Inode {
-    device: u64,
-    number: u64,
-    changed: (i64, i64),
-    modified: (i64, i64),
-    pub(super) size: u64,
+pub struct Inode {
+    /// The device that it is on.
+    pub device: u64,
+    /// Its number there.
+    pub number: u64,
+    /// Its last change of any kind, in seconds and nanoseconds since 1970.
+    pub changed: (i64, i64),
+    /// The last change of its content, likewise.
+    pub modified: (i64, i64),
+    /// Its size in bytes.
+    pub size: u64,
     mode: u32,
     uid: u32,
     gid: u32,
@@ -32,7 +37,7 @@ pub(super) struct Inode {
 
 /// Why there is nothing to scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotOpened {
+pub enum NotOpened {
     /// It is gone, or a link or folder is in its place: what is there now has an event of its own.
     Elsewhere,
     /// It is no regular file or may not be read.
@@ -42,7 +47,10 @@ pub(super) enum NotOpened {
 impl Opened {
     /// Opens a regular file at a path of which no part is a link, or what a link leads to: who names a link here has
     /// seen that it leads to a file. Whatever is there now, only a regular file is opened.
-    pub(super) fn at_or_behind(path: &Path) -> Result<Self, NotOpened> {
+    ///
+    /// # Errors
+    /// [`NotOpened`].
+    pub fn at_or_behind(path: &Path) -> Result<Self, NotOpened> {
         match Self::at(path) {
             Err(NotOpened::Elsewhere) if path.is_symlink() => {
                 Self::at(&path.canonicalize().map_err(|_| NotOpened::Elsewhere)?)
@@ -66,7 +74,10 @@ impl Opened {
     }
 
     /// Tells what the inode is now.
-    pub(super) fn now(file: &File) -> io::Result<Inode> {
+    ///
+    /// # Errors
+    /// Those of `fstat`.
+    pub fn now(file: &File) -> io::Result<Inode> {
         Ok(Inode::of(&fstat(file)?))
     }
 }
@@ -86,7 +97,8 @@ impl Inode {
     }
 
     /// Returns it as a detection shows it.
-    pub(super) fn facts(&self, owner: Option<Untrusted>) -> FileFacts {
+    #[must_use]
+    pub fn facts(&self, owner: Option<Untrusted>) -> FileFacts {
         let (seconds, nanos) = self.modified;
         FileFacts {
             inside: khien_core::event::Inside::default(),
@@ -100,14 +112,9 @@ impl Inode {
         }
     }
 
-    /// Returns it as it is remembered.
-    pub(super) fn stamp(&self) -> Stamp {
-        let Self { device, number: inode, size, modified, changed, .. } = *self;
-        Stamp { device, inode, size, modified, changed }
-    }
-
     /// Returns the owner's user id.
-    pub(super) fn owner(&self) -> u32 {
+    #[must_use]
+    pub fn owner(&self) -> u32 {
         self.uid
     }
 }

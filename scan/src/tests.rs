@@ -1,0 +1,339 @@
+//! The real worker process, in its real sandbox.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use khien_rules::sample::marked_pack;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Runtime;
+
+use super::{
+    process::Process,
+    wire::{Attempt, Reply, Request},
+    *,
+};
+
+/// What the rule looks for, and bytes around it.
+const MARK: &[u8] = b"before KHIEN-TEST-MARK after";
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_file_that_matches_is_told_with_its_hash_and_the_bytes_around() {
+    let pool = Tested::new();
+
+    let scan = pool.scan(MARK);
+
+    assert_eq!(scan.scanned.outcome, ScanOutcome::Matched);
+    assert_eq!(*pool.told.scans.lock().unwrap(), [ScanOutcome::Matched]);
+    assert_eq!(scan.scanned.hits[0].rule.as_str(), "test.mark");
+    assert_eq!(scan.scanned.hits[0].excerpts[0].before.raw(), b"before ");
+    assert_eq!(scan.sha256, Some(Sha256::of(MARK)));
+    assert_eq!(scan.pack, 1);
+}
+
+#[test]
+fn a_file_without_a_match_is_clean() {
+    let pool = Tested::new();
+
+    assert_eq!(pool.scan(b"nothing to see").scanned.outcome, ScanOutcome::Clean);
+    assert_eq!(pool.scan(b"").scanned.outcome, ScanOutcome::Clean);
+}
+
+#[test]
+fn traffic_is_scanned_with_the_rules_for_streams_only() {
+    let pool = Tested::new();
+
+    let mark = pool.runtime.block_on(pool.pool.scan_stream(MARK.to_vec()));
+    let stream = pool.runtime.block_on(pool.pool.scan_stream(b"x KHIEN-STREAM-MARK".to_vec()));
+
+    assert_eq!(mark.outcome, ScanOutcome::Clean);
+    assert_eq!(stream.outcome, ScanOutcome::Matched);
+}
+
+#[test]
+fn a_file_that_is_too_large_is_too_large_and_never_clean() {
+    let pool = Tested::with(Limits { size: 10, ..limits() });
+
+    assert_eq!(pool.scan(&[b'x'; 10]).scanned.outcome, ScanOutcome::Clean);
+    assert_eq!(pool.scan(&[b'x'; 11]).scanned.outcome, ScanOutcome::TooLarge);
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_scanned_ends_no_worker() {
+    let pool = Tested::new();
+    let before = pool.pool.pids();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+
+    let outcomes: Vec<_> = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                file.as_file().set_len(8 << 20).unwrap();
+                file.as_file().set_len(0).unwrap();
+            }
+        });
+        let outcomes = (0..50).map(|_| {
+            let scan = File::open(file.path())
+                .map(|file| pool.runtime.block_on(pool.pool.scan_file(file, &Untrusted::default())));
+            scan.map(|scan| scan.scanned.outcome).ok()
+        });
+        let outcomes = outcomes.collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        outcomes
+    });
+
+    assert!(outcomes.iter().all(|outcome| *outcome == Some(ScanOutcome::Clean)), "{outcomes:?}");
+    assert_eq!(pool.pool.pids(), before);
+}
+
+#[test]
+fn a_worker_that_does_not_answer_is_killed_and_the_next_scan_works() {
+    let pool = Tested::with(Limits { time: Duration::from_millis(300), ..limits() });
+    pool.signal(Signal::STOP);
+
+    let stuck = pool.scan(MARK);
+    let next = pool.scan(MARK);
+
+    assert_eq!(stuck.scanned.outcome, ScanOutcome::Timeout);
+    assert_eq!(next.scanned.outcome, ScanOutcome::Matched);
+}
+
+#[test]
+fn a_worker_killed_over_a_file_is_a_crash_and_the_next_scan_works() {
+    let pool = Tested::new();
+    let worker = pool.worker();
+    // Stopped, the worker does not do the job. A job handed over holds the file open until it is answered.
+    pool.signal(Signal::STOP);
+    let (file, mut rounds) = (tempfile::NamedTempFile::new().unwrap(), 0);
+    std::fs::write(file.path(), MARK).unwrap();
+    let path = Untrusted::default();
+    let scan = pool.pool.scan_file(File::open(file.path()).unwrap(), &path);
+    let crashed = pool.runtime.block_on(async {
+        tokio::pin!(scan);
+        while rounds < 50 {
+            // Some rounds of the runtime hand the job to the slot; then the worker dies with it.
+            rounds += 1;
+            let early = tokio::time::timeout(Duration::from_millis(2), &mut scan).await;
+            assert!(early.is_err(), "a stopped worker answered: {early:?}");
+        }
+        pool.signal(Signal::KILL);
+        scan.await
+    });
+    let next = pool.scan(MARK);
+
+    assert_eq!(crashed.scanned.outcome, ScanOutcome::Crashed);
+    assert_eq!(next.scanned.outcome, ScanOutcome::Matched);
+    assert_ne!(pool.worker(), worker);
+}
+
+#[test]
+fn a_worker_killed_between_two_files_is_no_files_fault() {
+    let pool = Tested::new();
+    let worker = pool.worker();
+    pool.signal(Signal::KILL);
+    wait_until("the worker is dead", || is_dead(worker));
+
+    assert_eq!(pool.scan(MARK).scanned.outcome, ScanOutcome::Matched);
+}
+
+#[test]
+fn a_pack_that_does_not_compile_leaves_the_last_good_one_at_work() {
+    let pool = Tested::new();
+    let mut broken = marked_pack(2);
+    broken.sources[0].text = "rule test_mark { condition: what }".to_owned();
+
+    let refused = pool.runtime.block_on(pool.pool.load(Arc::new(broken)));
+    let scan = pool.scan(MARK);
+
+    assert!(refused.is_err());
+    assert_eq!((scan.scanned.outcome, scan.pack), (ScanOutcome::Matched, 1));
+}
+
+#[test]
+fn a_new_pack_takes_over_and_the_old_workers_end() {
+    let pool = Tested::new();
+    let old = pool.worker();
+
+    pool.runtime.block_on(pool.pool.load(Arc::new(marked_pack(2)))).unwrap();
+
+    assert_eq!(pool.scan(MARK).pack, 2);
+    wait_until("the old worker is gone", || state_of(old).is_none());
+}
+
+#[test]
+fn a_worker_ends_with_its_pool() {
+    let pool = Tested::new();
+    let worker = pool.worker();
+
+    drop(pool);
+
+    wait_until("the worker is gone", || state_of(worker).is_none());
+}
+
+#[test]
+fn the_sandbox_stands_or_says_what_is_missing() {
+    let pool = Tested::new();
+
+    let coverage = pool.told.coverage.lock().unwrap().last().cloned().unwrap();
+
+    assert_eq!(coverage.backend, "sandbox");
+    match &coverage.reason {
+        None => assert_eq!(coverage.sight, Sight::Full),
+        Some(reason) => {
+            println!("sandbox is reduced here: {reason}");
+            assert_eq!(coverage.sight, Sight::Reduced);
+        }
+    }
+    assert_eq!(*pool.told.pack.lock().unwrap(), 1);
+}
+
+#[test]
+fn a_hijacked_worker_gets_nothing() {
+    let text = serde_json::to_vec(&marked_pack(1)).unwrap();
+    let pack = memory_file(&text).unwrap();
+    let attempts = [
+        Attempt::OpenFile,
+        Attempt::CreateFile,
+        Attempt::OpenSocket,
+        Attempt::StartProgram,
+        Attempt::StartThread,
+        Attempt::KillParent,
+        Attempt::MapCode,
+        Attempt::ReachMemory,
+    ];
+
+    for attempt in attempts {
+        let mut worker = Process::start(&program(), &pack).unwrap();
+        match worker.ask(Request::Try(attempt), None, SOON) {
+            Err(process::Gone::Crashed) | Ok(Reply::Tried { refused: Some(_) }) => {}
+            other => panic!("{attempt:?} was not stopped: {other:?}"),
+        }
+    }
+    assert!(!Path::new("/tmp/khien-probe").exists());
+}
+
+#[test]
+fn what_a_worker_says_is_held_to_what_an_honest_one_can_say() {
+    let hit = khien_rules::Hit {
+        rule: "not.in.pack".parse().unwrap(),
+        excerpts: Vec::new(),
+        inside: Default::default(),
+    };
+    let scanned = Scanned { outcome: ScanOutcome::Matched, hits: vec![hit] };
+
+    let reply = believable(
+        ScanReply { scanned, unseen: Vec::new(), sha256: None, digests: Default::default(), size: 0 },
+        &marked_pack(1),
+    );
+
+    assert_eq!(reply.scanned.outcome, ScanOutcome::Crashed);
+}
+
+#[test]
+fn the_base_pack_compiles_in_the_sandbox_and_scans() {
+    let pool = Tested::new();
+    let base = khien_rules::base_pack(Timestamp::UNIX_EPOCH);
+
+    pool.runtime.block_on(pool.pool.load(Arc::new(base))).unwrap();
+
+    assert_eq!(pool.scan(b"nothing to see").scanned.outcome, ScanOutcome::Clean);
+}
+
+/// A pool with one real worker.
+struct Tested {
+    pool: Arc<Pool>,
+    told: Arc<Told>,
+    runtime: Runtime,
+}
+
+/// What the pool told.
+#[derive(Default)]
+struct Told {
+    coverage: Mutex<Vec<Coverage>>,
+    scans: Mutex<Vec<ScanOutcome>>,
+    pack: Mutex<u64>,
+}
+
+impl Gauge for Told {
+    fn cover(&self, coverage: Coverage) {
+        self.coverage.lock().unwrap().push(coverage);
+    }
+
+    fn scanned(&self, outcome: ScanOutcome) {
+        self.scans.lock().unwrap().push(outcome);
+    }
+
+    fn loaded(&self, pack: u64) {
+        *self.pack.lock().unwrap() = pack;
+    }
+}
+
+impl Tested {
+    fn new() -> Self {
+        Self::with(limits())
+    }
+
+    fn with(limits: Limits) -> Self {
+        let told = Arc::new(Told::default());
+        let pool = Arc::new(Pool::with_program(program(), limits, Arc::clone(&told) as _));
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(pool.load(Arc::new(marked_pack(1)))).unwrap();
+        Self { pool, told, runtime }
+    }
+
+    fn scan(&self, bytes: &[u8]) -> FileScan {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        self.runtime.block_on(self.pool.scan_file(file, &Untrusted::default()))
+    }
+
+    fn worker(&self) -> u32 {
+        self.pool.pids()[0]
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.worker().cast_signed()).unwrap(), signal).unwrap();
+    }
+}
+
+fn limits() -> Limits {
+    Limits { time: Duration::from_secs(10), size: 64 << 20, workers: 1 }
+}
+
+/// The smallest program that has workers lies beside the test programs.
+fn program() -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    let program = here.parent().and_then(Path::parent).unwrap().join("examples/worker");
+    assert!(
+        program.exists(),
+        "{} is missing: run all tests of the crate, which builds it",
+        program.display()
+    );
+    program
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let until = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Dead to the last thread, though perhaps not waited for.
+fn is_dead(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    state_of(pid).is_none_or(|state| state == 'Z' && threads <= 1)
+}
+
+/// The letter of a process's state; none if there is no such process.
+fn state_of(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
