@@ -99,7 +99,7 @@ impl Agent {
     async fn start(options: &args::Run, home: Home, joined: Joined) -> anyhow::Result<Self> {
         let meter = Arc::new(Meter::default());
         let (spool, since) = open_spool(options, &home, &meter).await?;
-        let pool = Arc::new(Pool::start(Arc::clone(&meter)));
+        let pool = Arc::new(Pool::start(Arc::clone(&meter) as _));
         let operators = joined.enrolment.operators.clone();
         let packs = Arc::new(Packs::new(
             home.clone(),

@@ -21,6 +21,8 @@ use khien_core::{
     protocol::Report,
     reason::Reason,
 };
+use khien_rules::sample::marked_pack;
+use khien_scan::Pool;
 use tokio::{
     runtime::Runtime,
     sync::{mpsc, watch},
