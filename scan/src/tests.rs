@@ -1,10 +1,8 @@
 //! The real worker process, in its real sandbox.
 
 use std::{
-    collections::BTreeMap,
     io::Write,
     path::Path,
-    process::Command,
     time::{Duration, Instant},
 };
 
