@@ -22,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Enroll(Enroll),
     Run(Run),
+    Pause(Pause),
+    Resume(Resume),
     /// Scans what the agent hands to it; started by the agent itself.
     #[command(hide = true)]
     Worker,
@@ -57,6 +59,22 @@ pub(crate) struct Run {
     pub(crate) spool_mib: u64,
     #[arg(long)]
     pub(crate) until_stdin_closes: bool,
+}
+
+/// Options of `pause`.
+#[derive(Debug, Args)]
+pub(crate) struct Pause {
+    #[arg(long, env = "KHIEN_AGENT_HOME", value_name = "DIR", default_value_os_t = default_home())]
+    pub(crate) home: PathBuf,
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_440))]
+    pub(crate) minutes: u32,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    #[arg(long, env = "KHIEN_AGENT_HOME", value_name = "DIR", default_value_os_t = default_home())]
+    pub(crate) home: PathBuf,
 }
 
 /// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.

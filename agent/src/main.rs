@@ -18,6 +18,7 @@ mod flow;
 mod health;
 mod orders;
 mod pack;
+mod pause;
 mod respond;
 mod scan;
 mod spool;
@@ -59,6 +60,8 @@ fn work(cli: Cli) -> anyhow::Result<ExitCode> {
     let code = runtime.block_on(async {
         match cli.command {
             Command::Enroll(options) => enroll::enroll(&options, cli.lang).await,
+            Command::Pause(options) => pause::pause(&options, cli.lang),
+            Command::Resume(options) => pause::resume(&options, cli.lang),
             Command::Run(options) => supervise::run(&options, cli.lang).await,
             Command::Worker => Ok(ExitCode::FAILURE),
         }

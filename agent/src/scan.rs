@@ -3,6 +3,8 @@
 pub(crate) mod clean;
 mod desk;
 pub(crate) mod files;
+pub(crate) mod gate;
+mod governor;
 pub(crate) mod recent;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::{
     io::{Read, Write},
     net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -30,7 +31,7 @@ use crate::{
     orders::{self, Desk},
     pack::Packs,
     respond::Responder,
-    scan::{self, clean::Clean, files::Incoming},
+    scan::{self, clean::Clean, files::Incoming, gate},
     spool::{Spool, fresh_nonce},
     uplink::{self, Line, Peer, Uplink},
     watch as files,
@@ -90,6 +91,8 @@ struct Joined {
 
 /// What every sensor gets.
 struct Sensing {
+    /// The agent's folder.
+    home: PathBuf,
     reports: mpsc::Sender<Report>,
     meter: Arc<Meter>,
     shutdown: watch::Receiver<bool>,
@@ -125,7 +128,8 @@ impl Agent {
         let (reports, drain) = mpsc::channel(detect::QUEUE);
         let spool = agent.spool.clone();
         agent.sensors.spawn(async move { ("detect", detect::run(drain, spool).await.map_err(Into::into)) });
-        let sensing = Sensing { reports, meter: Arc::clone(&agent.meter), shutdown };
+        let home_path = home.path().to_owned();
+        let sensing = Sensing { home: home_path, reports, meter: Arc::clone(&agent.meter), shutdown };
         agent.start_files(watched(options, &home, since)?, &pool, &sensing)?;
         if !options.no_network {
             agent.start_network(options, &joined.address, &pool, sensing).await;
@@ -187,10 +191,17 @@ impl Agent {
         let (events, changed) = mpsc::channel(FILE_EVENTS);
         // A walk hands over one file and waits for it.
         let (calm, waiting) = mpsc::channel(1);
-        let Sensing { reports, meter, shutdown } = sensing;
+        let Sensing { home, reports, meter, shutdown } = sensing;
         let clean = Arc::<Clean>::default();
         let incoming = Incoming { events: changed, calm: waiting };
-        let scanning = (reports.clone(), (Arc::clone(meter), Arc::clone(&clean)), shutdown.clone());
+        let (gate, gated) = watch::channel(true);
+        let keeper = gate::Keeper::new(Arc::clone(pool), Arc::clone(meter), home);
+        let told = shutdown.clone();
+        self.sensors.spawn(async move {
+            keeper.run(gate, told).await;
+            ("gate", Ok(()))
+        });
+        let scanning = (reports.clone(), (Arc::clone(meter), Arc::clone(&clean)), (shutdown.clone(), gated));
         let pool = Arc::clone(pool);
         // First who takes the events, then who makes them: on a busy tree they come while the watch is still set up.
         self.sensors.spawn(async move {

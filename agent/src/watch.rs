@@ -14,7 +14,7 @@ mod gaps;
 mod inotify;
 mod links;
 mod mounts;
-mod pace;
+pub(crate) mod pace;
 mod process;
 mod sink;
 mod survey;

@@ -123,6 +123,13 @@ pub enum Reason {
         /// How many.
         count: u64,
     },
+    /// Others need the host: scans wait until the agent's share of it allows them.
+    HostBusy,
+    /// The sysadmin of the host has files wait for their scans.
+    PausedBySysadmin {
+        /// When the pause ends.
+        until: Timestamp,
+    },
     /// A link leads to a folder that is not watched; what is in it is not looked at.
     LinkLeadsOut {
         /// The folder.

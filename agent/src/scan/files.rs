@@ -66,18 +66,20 @@ pub(crate) struct Incoming {
 /// What an examined file was, whether it changed under the scan, and how long that took; none of a calm one.
 type Done = Option<(Untrusted, bool, Duration)>;
 
-/// Scans every file that comes, until told to stop or the events end.
+/// Scans every file that comes, until told to stop or the events end. While the gate is shut no scan begins.
 pub(crate) async fn run(
     mut incoming: Incoming,
     pool: Arc<Pool>,
     reports: mpsc::Sender<Report>,
     (meter, clean): (Arc<Meter>, Arc<Clean>),
-    mut shutdown: watch::Receiver<bool>,
+    (mut shutdown, mut gate): (watch::Receiver<bool>, watch::Receiver<bool>),
 ) {
     let context = Arc::new(Context::new(pool, reports, meter, clean));
     let (mut desk, mut scans, mut open) = (Desk::default(), JoinSet::new(), true);
     while open || !desk.is_idle() || !scans.is_empty() {
-        while scans.len() < AT_ONCE
+        let is_open = *gate.borrow_and_update();
+        while is_open
+            && scans.len() < AT_ONCE
             && let Some((path, process)) = desk.next()
         {
             scans.spawn(Arc::clone(&context).changed(path, process));
@@ -86,13 +88,14 @@ pub(crate) async fn run(
         tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
+            Ok(()) = gate.changed() => {}
             Some(done) = scans.join_next() => finish(&mut desk, done),
             event = incoming.events.recv(), if open && desk.has_room() => match event {
                 Some(event) => desk.take(event),
                 None => open = false,
             },
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => desk.wake(Instant::now()),
-            Some(calm) = incoming.calm.recv(), if idle => {
+            Some(calm) = incoming.calm.recv(), if idle && is_open => {
                 scans.spawn(Arc::clone(&context).calm(calm));
             }
         }

@@ -101,7 +101,8 @@ impl Tested {
             drop(events);
             let (incoming, memory) = (files::Incoming { events: taken, calm }, Arc::default());
             let memory = (Arc::clone(&self.meter), memory);
-            files::run(incoming, Arc::clone(&self.pool), reports, memory, shutdown).await;
+            files::run(incoming, Arc::clone(&self.pool), reports, memory, (shutdown, watch::channel(true).1))
+                .await;
             let mut all = Vec::new();
             while let Some(report) = heard.recv().await {
                 all.push(report);

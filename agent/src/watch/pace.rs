@@ -49,7 +49,7 @@ impl Pace {
 }
 
 /// Asks the kernel how much of the last ten seconds, in percent, somebody waited for a processor, a disk or memory.
-pub(super) fn waited() -> Option<f32> {
+pub(crate) fn waited() -> Option<f32> {
     let read = |what| std::fs::read_to_string(format!("/proc/pressure/{what}")).ok();
     ["cpu", "io", "memory"].into_iter().filter_map(|what| some_avg10(&read(what)?)).reduce(f32::max)
 }

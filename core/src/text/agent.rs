@@ -31,6 +31,20 @@ const fn sensor_name(sensor: Sensor) -> Message {
     }
 }
 
+/// Scans of files wait: until when.
+pub const PAUSED: Message = Message::new(
+    "Tạm dừng quét tệp đến {}; bỏ tạm dừng bằng `khien-agent resume`.",
+    "Files are not scanned until {}; `khien-agent resume` goes on before that.",
+);
+/// Scans go on.
+pub const RESUMED: Message = Message::new("Quét tệp trở lại.", "Files are scanned again.");
+/// There was nothing to take back.
+pub const NOT_PAUSED: Message = Message::new("Việc quét tệp không bị tạm dừng.", "Scanning was not paused.");
+/// The wish could not be written or taken back.
+pub const PAUSE_NOT_WRITTEN: Message = Message::new(
+    "không ghi được yêu cầu tạm dừng vào thư mục của tác tử",
+    "cannot write the wish for a pause into the agent's folder",
+);
 /// Another agent runs on the same folder: folder.
 pub const LOCKED: Message = Message::new(
     "Đã có tác tử khác đang chạy với thư mục {}. Dừng tác tử đó trước, hoặc chọn thư mục khác bằng --home.",

@@ -400,6 +400,15 @@ const OF_AGENT: &[(&str, Message)] = &[
             "Stop cleanly when standard input ends, as after a signal to stop",
         ),
     ),
+    (
+        "agent: pause",
+        Message::new(
+            "Tạm dừng quét tệp; đội ứng cứu thấy việc này, tệp thay đổi trong lúc đó được quét sau",
+            "Pause the scanning of files; the team sees it, what changes meanwhile is scanned afterwards",
+        ),
+    ),
+    ("agent: pause --minutes", Message::new("Số phút, tối đa 1440", "How many minutes, at most 1440")),
+    ("agent: resume", Message::new("Quét tiếp ngay", "Go on scanning now")),
 ];
 
 #[cfg(test)]

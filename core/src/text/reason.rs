@@ -54,7 +54,9 @@ impl Reason {
             | Self::PackTooSlow { seconds: n }
             | Self::ManyNames { names: n } => vec![n.to_string()],
             Self::PackNotNewer { offered, loaded } => vec![offered.to_string(), loaded.to_string()],
-            Self::MandateExpired { at } | Self::MandateNotYet { at } => vec![time::shown(*at)],
+            Self::MandateExpired { at }
+            | Self::MandateNotYet { at }
+            | Self::PausedBySysadmin { until: at } => vec![time::shown(*at)],
             Self::WrongTarget { agent } => vec![agent.to_string()],
             Self::LinkLeadsOut { folder, others: 0 } => vec![folder.to_string()],
             Self::LinkLeadsOut { folder, others } => vec![folder.to_string(), others.to_string()],
@@ -157,6 +159,14 @@ impl Reason {
             Self::FoldersUnread { .. } => both(
                 "có {} thư mục không đọc được, tệp trong đó không được quét",
                 "{} folders cannot be read, what is in them is not scanned",
+            ),
+            Self::HostBusy => both(
+                "máy chủ đang bận: tệp mới được quét chậm lại, tối đa 5 % một nhân xử lý",
+                "the host is busy: new files are scanned more slowly, with 5 % of one processor at most",
+            ),
+            Self::PausedBySysadmin { .. } => both(
+                "quản trị viên máy chủ tạm dừng quét tệp đến {}",
+                "the host's sysadmin paused the scanning of files until {}",
             ),
             Self::LinkLeadsOut { others: 0, .. } => both(
                 "liên kết dẫn tới thư mục không được theo dõi: {}",

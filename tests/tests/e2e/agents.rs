@@ -64,3 +64,26 @@ fn what_is_found_while_the_hub_is_away_comes_when_it_is_back() {
     let alert = up.alert("alert from the spool", |a| crate::harness::is_at(a, &path));
     assert_eq!(alert["count"], 1, "it came once");
 }
+
+#[test]
+fn a_sysadmin_pauses_the_scanning_of_files_the_team_sees_it_and_nothing_is_lost() {
+    let site = Site::new();
+    let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
+    let agent_home = site.home.join("agent");
+    let tell = |args: &[&str]| {
+        let told = site.command("khien-agent").args(args).arg("--home").arg(&agent_home).output().unwrap();
+        assert!(told.status.success(), "{told:?}");
+    };
+    let paused = |a: &serde_json::Value| {
+        let coverage = a[0]["coverage"].as_array().cloned().unwrap_or_default();
+        coverage.iter().any(|c| c["reason"]["code"] == "paused_by_sysadmin" && c["sight"] == "blind")
+    };
+
+    tell(&["pause", "--minutes", "5"]);
+    site.until(&["agent", "list"], "the pause", paused);
+    let path = site.write("paused.php", &crate::harness::web_shell("paused"));
+    tell(&["resume"]);
+
+    site.until(&["agent", "list"], "the end of the pause", |a| !paused(a));
+    up.alert("alert for what was written in the pause", |a| crate::harness::is_at(a, &path));
+}

@@ -111,7 +111,13 @@ impl Place {
         let (clean, pack) = (Arc::new(Clean::default()), Arc::default());
         let incoming = Incoming { events: changed, calm: waiting };
         let memory = (Arc::clone(&meter), Arc::clone(&clean));
-        runtime.spawn(files::run(incoming, pool, out.clone(), memory, shutdown.clone()));
+        runtime.spawn(files::run(
+            incoming,
+            pool,
+            out.clone(),
+            memory,
+            (shutdown.clone(), watch::channel(true).1),
+        ));
         let (dirs, every) = (vec![self.at.join("in")], Duration::from_secs(3_600));
         let config = WatchConfig { dirs, exclude: Vec::new(), since: None, backend: self.backend, every };
         let (meter_too, pack_too) = (Arc::clone(&meter), Arc::clone(&pack));
