@@ -63,6 +63,7 @@ impl Who {
             uid,
             user: uid.and_then(|uid| self.users.name(uid)),
             parent: field(&status, b"PPid:"),
+            ..Process::unknown(pid)
         }
     }
 }
@@ -73,7 +74,7 @@ fn with_gaps_filled(now: Process, before: Process) -> Process {
 }
 
 fn nothing_known(pid: u32) -> Process {
-    Process { pid, exe: None, command: None, uid: None, user: None, parent: None }
+    Process::unknown(pid)
 }
 
 fn head(pid: u32, name: &str, most: u64) -> Option<Vec<u8>> {
