@@ -33,7 +33,7 @@ pub(crate) struct Activity {
     pub(crate) path: Untrusted,
     /// What happened.
     pub(crate) change: Change,
-    /// Whether the name is a folder's.
+    /// Whether the name is a folder's. Of a name that was moved away notify may not know it.
     pub(crate) folder: bool,
     /// When it was read, by the agent's clock.
     pub(crate) at: Timestamp,

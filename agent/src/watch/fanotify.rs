@@ -61,6 +61,8 @@ pub(super) struct Fanotify {
     writers: Recent<u64, (Instant, Option<PathBuf>)>,
     hash: RandomState,
     buffer: Vec<u8>,
+    /// The agent's own process id.
+    own: u32,
     /// When the kernel's queue was last seen empty: up to here nothing was lost.
     sound: Timestamp,
 }
@@ -89,6 +91,7 @@ impl Fanotify {
             writers: Recent::new(WRITERS),
             hash: RandomState::new(),
             buffer: vec![0; BUFFER],
+            own: std::process::id(),
             sound: Timestamp::now(),
         })
     }
@@ -144,7 +147,7 @@ impl Fanotify {
             // What was elsewhere may be here now.
             self.forget();
         }
-        let is_own = event.pid.cast_unsigned() == std::process::id();
+        let is_own = event.pid.cast_unsigned() == self.own;
         if is_own || !(mask.may_bring_content() || out.sink.is_heard()) {
             return;
         }
@@ -262,7 +265,8 @@ impl Fanotify {
         if may_have_another && let Some(path) = self.other_name(event, sink) {
             return Ok(Some(Named { path, there: true }));
         }
-        folders.map(|_| path.map(|path| Named { path, there }))
+        let nameless = !there && is_nameless(place.name);
+        folders.map(|_| path.filter(|_| !nameless).map(|path| Named { path, there }))
     }
 
     /// A folder was made or removed, or its inode changed: it is known where it is without asking.
@@ -336,6 +340,11 @@ fn heard(folders: &[PathBuf], name: &[u8], sink: &Sink) -> Option<PathBuf> {
 
 fn below(folders: &[PathBuf], name: &[u8]) -> Vec<PathBuf> {
     folders.iter().map(|folder| joined(folder, name)).collect()
+}
+
+/// The kernel calls a file without a name (O_TMPFILE) by its number.
+pub(super) fn is_nameless(name: &[u8]) -> bool {
+    name.split_first().is_some_and(|(first, rest)| *first == b'#' && rest.iter().all(u8::is_ascii_digit))
 }
 
 /// An event about a folder itself may name it as the dot in it.

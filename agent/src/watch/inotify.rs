@@ -6,6 +6,7 @@
 mod moves;
 
 use std::{
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -20,6 +21,7 @@ use tracing::warn;
 
 use self::moves::Moves;
 use super::{
+    fanotify::is_nameless,
     sink::Sink,
     walker::{Walker, scope},
 };
@@ -146,7 +148,8 @@ impl Teller {
         let Some(path) = event.paths.first().filter(|p| event.paths.len() == 1 && self.sink.hears(p)) else {
             return;
         };
-        if self.sink.is_heard() {
+        let is_nameless = || path.file_name().is_some_and(|n| is_nameless(n.as_bytes()));
+        if self.sink.is_heard() && !(is_nameless() && path.symlink_metadata().is_err()) {
             self.tell(path, event);
         }
         let watched = self.sink.watches(path);

@@ -421,8 +421,20 @@ impl Watched {
         told
     }
 
+    /// Returns what is told next, if that is soon.
+    pub(super) fn hears_soon(&mut self) -> Option<Activity> {
+        match self.notice_within(Duration::from_secs(2))? {
+            Notice::Happened(activity) => Some(activity),
+            Notice::Blind(_) => None,
+        }
+    }
+
     /// Waits for what is told next, and takes what is to be scanned meanwhile.
     fn notice(&mut self) -> Notice {
+        self.notice_within(SOON).expect("something is told soon")
+    }
+
+    fn notice_within(&mut self, most: Duration) -> Option<Notice> {
         let (heard, events) = (&mut self.heard, &mut self.events);
         let next = async {
             loop {
@@ -432,7 +444,7 @@ impl Watched {
                 }
             }
         };
-        self.runtime.block_on(async { timeout(SOON, next).await }).expect("something is told soon")
+        self.runtime.block_on(async { timeout(most, next).await }).ok()
     }
 
     fn coverage(&self) -> Coverage {
