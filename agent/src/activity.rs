@@ -4,28 +4,36 @@
 //! watch back ends ─► sink ─► Activities ─► integrity
 //!                                      └─► behaviour (web roots, ransomware)
 //! ```
-//! Nobody is waited for: a listener that is too slow loses activities, is told how many, and looks for itself.
-#![allow(dead_code, reason = "the watch back ends and the listeners are being joined to it")]
+//! Nobody is waited for: a listener that is too slow loses activities. It is told since when, as it is told when the
+//! kernel lost events, and looks for itself. What the agent itself does is never told.
+//!
+//! A folder that is moved is one activity: what lies in it moves with it without a word.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use khien_core::{Timestamp, Untrusted, event::Process};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Activities that may wait for one listener.
 pub(crate) const QUEUE: usize = 65_536;
+/// Paths that one listener may have observed; more are cut, and that is said in the log.
+const MAX_OBSERVED: usize = 4_096;
 
 /// One thing that happened to one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Activity {
-    /// The absolute path.
+    /// The absolute path, with every symbolic link on the way resolved.
     pub(crate) path: Untrusted,
     /// What happened.
     pub(crate) change: Change,
-    /// Whether the name is a folder's.
+    /// Whether the name is a folder's. Of a name that was moved away notify may not know it.
     pub(crate) folder: bool,
     /// When it was read, by the agent's clock.
     pub(crate) at: Timestamp,
@@ -38,7 +46,8 @@ pub(crate) struct Activity {
 pub(crate) enum Change {
     /// It was made: a file, a folder, a link, another name of a file.
     Created,
-    /// Its content was written to, whether or not it is closed by now.
+    /// Its content was written to, whether or not it is closed by now; or it was closed by one who could have written.
+    /// Of many writes the first is told, and the last: when the file is closed, or nothing was written for a moment.
     Written,
     /// It was moved here; from where, if both places are seen.
     MovedIn {
@@ -53,46 +62,207 @@ pub(crate) enum Change {
     Attributes,
 }
 
+/// What a listener hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(dead_code, reason = "read by the listeners, which join with integrity and behaviour")]
+pub(crate) enum Notice {
+    /// Something happened.
+    Happened(Activity),
+    /// What happened since this time was not told, or not all of it: look for yourself. It may come again before the
+    /// looking is done.
+    Blind(Timestamp),
+}
+
 /// Passes activities on to every listener.
 #[derive(Debug, Default)]
-pub(crate) struct Activities(Vec<Listener>);
+pub(crate) struct Activities {
+    listeners: Vec<Listener>,
+    observed: Arc<Observed>,
+}
 
 #[derive(Debug)]
 struct Listener {
     queue: mpsc::Sender<Activity>,
-    missed: Arc<AtomicU64>,
+    missed: Arc<Missed>,
+}
+
+/// What a listener was not told.
+#[derive(Debug, Default)]
+struct Missed {
+    lost: AtomicU64,
+    since: Mutex<Option<Timestamp>>,
+    news: Notify,
 }
 
 /// One listener's end.
 #[derive(Debug)]
+#[allow(dead_code, reason = "the listeners join with integrity and behaviour")]
 pub(crate) struct Heard {
     /// What happened, in order.
     pub(crate) queue: mpsc::Receiver<Activity>,
-    missed: Arc<AtomicU64>,
+    missed: Arc<Missed>,
 }
 
 impl Activities {
-    /// Adds a listener.
+    /// Adds a listener. All are added before the watch starts.
+    #[allow(dead_code, reason = "the listeners join with integrity and behaviour")]
     pub(crate) fn listen(&mut self) -> Heard {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let missed = Arc::<AtomicU64>::default();
-        self.0.push(Listener { queue: sender, missed: Arc::clone(&missed) });
+        let missed = Arc::<Missed>::default();
+        self.listeners.push(Listener { queue: sender, missed: Arc::clone(&missed) });
         Heard { queue, missed }
+    }
+
+    /// Returns where to say which paths outside the watched folders are told of.
+    pub(crate) fn observed(&self) -> Arc<Observed> {
+        Arc::clone(&self.observed)
+    }
+
+    /// Tells whether anyone listens.
+    pub(crate) fn are_heard(&self) -> bool {
+        !self.listeners.is_empty()
     }
 
     /// Passes an activity on. Never waits.
     pub(crate) fn tell(&self, activity: &Activity) {
-        for listener in &self.0 {
+        for listener in &self.listeners {
             if listener.queue.try_send(activity.clone()).is_err() {
-                listener.missed.fetch_add(1, Ordering::Relaxed);
+                listener.missed.lost.fetch_add(1, Ordering::Relaxed);
+                listener.missed.blind(activity.at);
             }
         }
     }
+
+    /// Says that not all was told since this time.
+    pub(crate) fn blind(&self, since: Timestamp) {
+        self.listeners.iter().for_each(|listener| listener.missed.blind(since));
+    }
 }
 
+impl Missed {
+    fn blind(&self, since: Timestamp) {
+        let mut told = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = Some(told.map_or(since, |earlier| earlier.min(since)));
+        self.news.notify_one();
+    }
+
+    fn take(&self) -> Option<Timestamp> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[allow(dead_code, reason = "called by the listeners, which join with integrity and behaviour")]
 impl Heard {
-    /// Returns how many activities were lost since the last call.
+    /// Waits for what happens next. None when the watch has ended. May be called off and called again.
+    pub(crate) async fn next(&mut self) -> Option<Notice> {
+        loop {
+            if let Some(since) = self.missed.take() {
+                return Some(Notice::Blind(since));
+            }
+            tokio::select! {
+                biased;
+                () = self.missed.news.notified() => {}
+                activity = self.queue.recv() => return activity.map(Notice::Happened),
+            }
+        }
+    }
+
+    /// Returns since when not all was told, once.
+    pub(crate) fn blind(&self) -> Option<Timestamp> {
+        self.missed.take()
+    }
+
+    /// Returns how many activities were lost since the last call because this listener was too slow.
     pub(crate) fn missed(&self) -> u64 {
-        self.missed.swap(0, Ordering::Relaxed)
+        self.missed.lost.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// Files and folders outside the watched folders of which listeners want to know. They are told of and not scanned.
+#[derive(Debug, Default)]
+pub(crate) struct Observed {
+    wanted: Mutex<BTreeMap<&'static str, Vec<PathBuf>>>,
+    /// Where they really are.
+    real: RwLock<HashSet<PathBuf>>,
+}
+
+impl Observed {
+    /// Says what one listener wants to know of from now on: files, and folders with all that is below them. What is
+    /// not there yet is told of when it comes. It takes effect within some seconds.
+    #[allow(dead_code, reason = "called by the listeners, which join with integrity and behaviour")]
+    pub(crate) fn set(&self, listener: &'static str, mut paths: Vec<PathBuf>) {
+        if paths.len() > MAX_OBSERVED {
+            tracing::warn!(listener, paths = paths.len(), "too many paths to observe, the last are left out");
+            paths.truncate(MAX_OBSERVED);
+        }
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(listener, paths);
+    }
+
+    /// Returns what is wanted, as it was given.
+    pub(crate) fn wanted(&self) -> Vec<PathBuf> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).values().flatten().cloned().collect()
+    }
+
+    /// Says where that really is.
+    pub(crate) fn really(&self, real: HashSet<PathBuf>) {
+        *self.real.write().unwrap_or_else(PoisonError::into_inner) = real;
+    }
+
+    /// Tells whether a path is one of them, or below one.
+    pub(crate) fn covers(&self, path: &Path) -> bool {
+        let real = self.real.read().unwrap_or_else(PoisonError::into_inner);
+        !real.is_empty() && path.ancestors().any(|above| real.contains(above))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_is_too_slow_is_told_since_when() {
+        let mut activities = Activities::default();
+        let mut heard = activities.listen();
+        (0..QUEUE).for_each(|_| activities.tell(&activity(1)));
+
+        activities.tell(&activity(2));
+        activities.tell(&activity(3));
+
+        assert_eq!(heard.next().await, Some(Notice::Blind(Timestamp::new(2, 0).unwrap())));
+        assert_eq!(heard.missed(), 2);
+        assert_eq!(heard.next().await, Some(Notice::Happened(activity(1))));
+    }
+
+    #[tokio::test]
+    async fn blindness_wakes_a_listener_and_keeps_its_earliest_begin() {
+        let mut activities = Activities::default();
+        let mut heard = activities.listen();
+
+        for second in [5, 4, 6] {
+            activities.blind(Timestamp::new(second, 0).unwrap());
+        }
+
+        assert_eq!(heard.next().await, Some(Notice::Blind(Timestamp::new(4, 0).unwrap())));
+        drop(activities);
+        assert_eq!(heard.next().await, None);
+    }
+
+    #[test]
+    fn what_is_observed_ends_between_names() {
+        let observed = Observed::default();
+        observed.really(["/etc/cron.d".into(), "/etc/passwd".into()].into());
+
+        assert!(["/etc/cron.d", "/etc/cron.d/a", "/etc/passwd"].iter().all(|p| observed.covers(Path::new(p))));
+        assert!(!["/etc/cron.daily", "/etc/passwd-", "/etc"].iter().any(|p| observed.covers(Path::new(p))));
+    }
+
+    fn activity(second: i64) -> Activity {
+        Activity {
+            path: "/srv/a".into(),
+            change: Change::Written,
+            folder: false,
+            at: Timestamp::new(second, 0).unwrap(),
+            process: None,
+        }
     }
 }

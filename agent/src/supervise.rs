@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use crate::{
+    activity::Activities,
     args,
     capture::{self, Links, NetConfig},
     config::{self, Enrolment, Home},
@@ -209,9 +210,12 @@ impl Agent {
             scan::files::run(incoming, pool, reports, memory, shutdown).await;
             ("scan", Ok(()))
         });
+        // Who judges what happens listens before the watch starts: `activities.listen()`.
+        let activities = Activities::default();
         let links = files::Links {
             events,
             calm,
+            activities,
             reports: reports.clone(),
             meter: Arc::clone(meter),
             clean,

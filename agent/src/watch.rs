@@ -5,6 +5,7 @@
 //! notify   (where fanotify does not work) ────┼─► sink: watched? ─► events ─► scan::files
 //! walker   (moved trees, after blindness) ────┘        written to and open: a little later
 //! survey   (everything, without haste) ─► clean as it was? ─► calm ─► scan::files, when nothing else waits
+//!                                         sink: watched or observed? ─► activity: what happened, who did it
 //! ```
 //! What is not seen is said: a coverage for each folder, and a report for each time in which events were lost.
 
@@ -14,6 +15,7 @@ mod gaps;
 mod inotify;
 mod links;
 mod mounts;
+mod observing;
 pub(crate) mod pace;
 mod process;
 mod sink;
@@ -39,11 +41,13 @@ use self::{
     folder::Folders,
     gaps::Gaps,
     inotify::Inotify,
+    observing::Observing,
     sink::Sink,
     survey::{Survey, Surveying},
     walker::{Walker, Walking, stopped},
 };
 use crate::{
+    activity::Activities,
     health::Meter,
     scan::{clean::Clean, files::Calm},
 };
@@ -75,6 +79,8 @@ pub(crate) struct Links {
     pub(crate) events: mpsc::Sender<FileEvent>,
     /// Takes what is to be scanned when nothing else waits.
     pub(crate) calm: mpsc::Sender<Calm>,
+    /// Is told all that happens, and says what else is to be told of.
+    pub(crate) activities: Activities,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) meter: Arc<Meter>,
     /// The files that need no second look.
@@ -101,9 +107,9 @@ pub(crate) enum Backend {
 /// # Errors
 /// When not even the threads can be started.
 pub(crate) fn start(config: WatchConfig, links: Links) -> anyhow::Result<JoinHandle<()>> {
-    let Links { events, calm, reports, meter, clean, pack, shutdown } = links;
+    let Links { events, calm, activities, reports, meter, clean, pack, shutdown } = links;
     let excluded = config.exclude.iter().map(|p| p.canonicalize().unwrap_or_else(|_| p.clone())).collect();
-    let sink = Arc::new(Sink::new(events, excluded));
+    let sink = Arc::new(Sink::new(events, excluded, Arc::new(activities)));
     let (walker, survey) = (Arc::new(Walker::default()), Arc::new(Survey::default()));
     let (fanotify, lacking) = best(config.backend);
     let short = folder::when_short(&meter, &sink);
@@ -116,6 +122,7 @@ pub(crate) fn start(config: WatchConfig, links: Links) -> anyhow::Result<JoinHan
         fanotify,
         lacking,
         links: Gaps::new(Arc::clone(&meter)),
+        observing: Observing::default(),
         inotify,
         sink: Arc::clone(&sink),
         walker: Arc::clone(&walker),
@@ -160,6 +167,7 @@ fn run(folders: &mut Folders, shutdown: &watch::Receiver<bool>) {
     while !stopped(shutdown) {
         let due = folders.sink.tell_due().map(|at| at.saturating_duration_since(Instant::now()));
         let wait = due.map_or(LOOK, |due| due.min(LOOK));
+        folders.inotify.tell_due();
         if let Some(fanotify) = &mut folders.fanotify {
             if let Err(e) = fanotify.read(wait, &folders.sink, &folders.walker) {
                 error!(%e, "fanotify cannot be read any more, going on with notify");

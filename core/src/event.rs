@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Timestamp, Untrusted};
 
 mod inside;
+mod process;
 
 pub use inside::{Inside, MAX_NAME, MAX_NAMES, NotSeen, Unseen};
+pub use process::{Ancestor, MAX_ANCESTOR_TEXT, MAX_ANCESTORS, Process};
 
 /// Bytes kept before, in and after a match; more is never sent.
 pub const EXCERPT_SIDE: usize = 64;
@@ -26,23 +28,6 @@ pub struct FileEvent {
     pub at: Timestamp,
     /// Who did it, where the kernel tells.
     pub process: Option<Process>,
-}
-
-/// A process, as captured when the event was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    /// Its process id.
-    pub pid: u32,
-    /// The path of its program, if it was still there to ask.
-    pub exe: Option<Untrusted>,
-    /// Its command line, arguments separated by spaces, cut at 512 bytes.
-    pub command: Option<Untrusted>,
-    /// Its real user id.
-    pub uid: Option<u32>,
-    /// The name of that user.
-    pub user: Option<Untrusted>,
-    /// The id of its parent.
-    pub parent: Option<u32>,
 }
 
 /// What is known of a file's inode when it was scanned.

@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn an_event_without_a_process_does_not_hide_who_wrote() {
         let mut desk = Desk::default();
-        let writer = Process { pid: 7, exe: None, command: None, uid: None, user: None, parent: None };
+        let writer = Process::unknown(7);
         desk.take(FileEvent { process: Some(writer.clone()), ..changed("/a") });
         desk.take(changed("/a"));
 

@@ -8,6 +8,7 @@
 mod acts;
 mod place;
 mod table;
+mod told;
 mod uring;
 
 use std::{

@@ -3,6 +3,9 @@
 //! One mark covers all of a file system, so a folder made a moment ago is seen like any other. What is outside the
 //! watched folders is dropped here. An event names a folder by handle; where that folder is now is asked at once.
 
+mod mask;
+mod orphans;
+mod places;
 mod record;
 mod sys;
 
@@ -22,8 +25,18 @@ use std::{
 use khien_core::{Timestamp, event::Process, reason::Reason};
 use tracing::{debug, warn};
 
-use self::record::{Event, Place};
-use super::{Sink, mounts::Mount, process::Who, walker::Walker};
+use self::{
+    mask::Mask,
+    orphans::{Orphan, Orphans},
+    places::{Key, Lost, Places, path_of},
+    record::{Event, Place},
+};
+use super::{
+    Sink,
+    mounts::Mount,
+    process::Who,
+    walker::{Walker, scope},
+};
 use crate::scan::recent::Recent;
 
 /// Room for some hundred events.
@@ -38,35 +51,33 @@ const WRITERS: usize = 4_096;
 /// With more room than this left in the buffer, the kernel had no other event.
 const LONGEST_EVENT: usize = 1 << 10;
 
-/// An event with one of these is about a name, or ends a time of writing.
-const NAMED_OR_CLOSED: u64 = libc::FAN_CREATE | libc::FAN_MOVED_TO | libc::FAN_CLOSE_WRITE;
-
 /// A notification group and the file systems it marks.
 pub(super) struct Fanotify {
     group: OwnedFd,
-    marked: Vec<Marked>,
+    places: Places,
+    orphans: Orphans,
     who: Who,
     /// By process, folder and name: when it was looked up, and which watched file it is, if one.
     writers: Recent<u64, (Instant, Option<PathBuf>)>,
     hash: RandomState,
     buffer: Vec<u8>,
+    /// The agent's own process id.
+    own: u32,
     /// When the kernel's queue was last seen empty: up to here nothing was lost.
     sound: Timestamp,
 }
 
-/// A mount through which handles are opened. It is not kept open: nobody must be kept from unmounting it.
-struct Marked {
-    point: PathBuf,
-    device: u64,
-    fsid: u64,
+/// Where events go.
+#[derive(Clone, Copy)]
+struct Out<'o> {
+    sink: &'o Sink,
+    walker: &'o Walker,
 }
 
-impl Marked {
-    /// Opens it for a moment, if it is still the same file system.
-    fn root(&self) -> Option<OwnedFd> {
-        let root = open_folder(&self.point).ok()?;
-        (rustix::fs::fstat(&root).ok()?.st_dev == self.device).then_some(root)
-    }
+/// A name of an event, and whether it is there now, as far as that matters.
+struct Named {
+    path: PathBuf,
+    there: bool,
 }
 
 impl Fanotify {
@@ -74,33 +85,34 @@ impl Fanotify {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             group: sys::init()?,
-            marked: Vec::new(),
+            places: Places::default(),
+            orphans: Orphans::default(),
             who: Who::default(),
             writers: Recent::new(WRITERS),
             hash: RandomState::new(),
             buffer: vec![0; BUFFER],
+            own: std::process::id(),
             sound: Timestamp::now(),
         })
     }
 
     /// Marks the file system of a mount, and makes sure that its handles can be opened. Returns whether it is new.
     pub(super) fn mark(&mut self, mount: &Mount) -> io::Result<bool> {
-        let root = open_folder(&mount.point)?;
-        let device = rustix::fs::fstat(&root)?.st_dev;
-        let fsid = rustix::fs::fstatvfs(&root)?.f_fsid;
         // Marked again each time: another file system at this place may have got the numbers of the one before.
         sys::mark(self.group.as_fd(), &mount.point)?;
-        if self.marked.iter().any(|m| m.point == mount.point && m.device == device && m.fsid == fsid) {
-            return Ok(false);
+        let is_new = self.places.add(mount)?;
+        if is_new {
+            self.writers = Recent::new(WRITERS);
         }
-        sys::open(root.as_fd(), &sys::handle_of(root.as_fd())?)?;
-        self.marked.retain(|m| m.point != mount.point);
-        self.marked.push(Marked { point: mount.point.clone(), device, fsid });
-        Ok(true)
+        Ok(is_new)
     }
 
     /// Waits for events at most so long and passes them on.
     pub(super) fn read(&mut self, at_most: Duration, sink: &Sink, walker: &Arc<Walker>) -> io::Result<()> {
+        if self.orphans.expire(Instant::now()) {
+            debug!("what happened in folders that are gone is not known");
+            sink.blind(self.sound);
+        }
         if !sys::wait(self.group.as_fd(), at_most)? {
             self.sound = Timestamp::now();
             return Ok(());
@@ -110,7 +122,7 @@ impl Fanotify {
         let read = rustix::io::read(&self.group, &mut buffer[..]);
         if let Ok(length) = read {
             for event in record::events(&buffer[..length]) {
-                self.pass_on(&event, sink, walker);
+                self.pass_on(&event, Out { sink, walker });
             }
             if length < BUFFER - LONGEST_EVENT {
                 self.sound = reading;
@@ -123,73 +135,153 @@ impl Fanotify {
         }
     }
 
-    fn pass_on(&mut self, event: &Event<'_>, sink: &Sink, walker: &Arc<Walker>) {
+    fn pass_on(&mut self, event: &Event<'_>, out: Out<'_>) {
         let process = event.pidfd.and_then(sys::adopt);
-        if event.mask & libc::FAN_Q_OVERFLOW != 0 {
+        let mask = Mask(event.mask);
+        if mask.is_overflow() {
             warn!("the kernel dropped file events");
-            walker.blind(self.sound, Reason::EventQueueFull);
+            self.forget();
+            return out.walker.blind(self.sound, Reason::EventQueueFull);
+        }
+        if mask.is_folder() && mask.is_moved() {
+            // What was elsewhere may be here now.
+            self.forget();
+        }
+        let is_own = event.pid.cast_unsigned() == self.own;
+        if is_own || !(mask.may_bring_content() || out.sink.is_heard()) {
             return;
         }
-        if event.pid.cast_unsigned() == std::process::id() {
-            return;
-        }
-        if event.mask & NAMED_OR_CLOSED == 0 {
-            return self.wrote(event, process.as_ref(), sink, walker);
-        }
-        let Some(path) = self.path(event, sink, walker) else { return };
-        if event.mask & libc::FAN_ONDIR != 0 {
-            if event.mask & libc::FAN_MOVED_TO != 0 {
-                // What was elsewhere may be here now.
-                self.writers = Recent::new(WRITERS);
-                walker.tree(path);
-            }
-            return;
-        }
-        let who = self.process(event, process.as_ref());
-        if event.mask & libc::FAN_CLOSE_WRITE != 0 {
-            sink.changed(path, who);
-        } else {
-            sink.appeared(path, who, event.mask & libc::FAN_MOVED_TO != 0);
+        match mask.is_only_write() {
+            true => self.wrote(event, process.as_ref(), out),
+            false => self.happened(event, process.as_ref(), out),
         }
     }
 
+    fn forget(&mut self) {
+        self.places.forget();
+        self.writers = Recent::new(WRITERS);
+    }
+
     /// A file was written to and may stay open. Of many writes to one file, most end here without a look at the file.
-    fn wrote(&mut self, event: &Event<'_>, process: Option<&OwnedFd>, sink: &Sink, walker: &Arc<Walker>) {
+    fn wrote(&mut self, event: &Event<'_>, process: Option<&OwnedFd>, out: Out<'_>) {
         let Some(place) = &event.place else { return };
-        let writer = self.hash.hash_one((event.pid, place.fsid, &place.folder, place.name));
+        let writer = self.hash.hash_one((event.pid, &place.folder, place.name));
         if let Some((at, path)) = self.writers.get(&writer)
             && at.elapsed() < SAME_FILE
         {
-            return path.iter().for_each(|path| sink.wrote(path, None));
+            return path.iter().for_each(|path| out.sink.wrote(path, None));
         }
-        let path = self.path(event, sink, walker);
+        let path = self.named(event, place, out).ok().flatten().map(|named| named.path);
         if let Some(path) = &path {
             let who = self.process(event, process);
-            sink.wrote(path, who);
+            out.sink.tell(path, Mask(event.mask).changes(true, None), false, who.as_ref());
+            out.sink.wrote(path, who);
         }
         self.writers.put(writer, (Instant::now(), path));
     }
 
-    /// Finds where in the watched folders it happened.
-    fn path(&self, event: &Event<'_>, sink: &Sink, walker: &Arc<Walker>) -> Option<PathBuf> {
-        let place = event.place.as_ref()?;
-        let path = self.named(place, sink, walker);
-        let nothing_more = match &path {
-            Some(path) => path.symlink_metadata().is_ok(),
-            None => !sink.links.has_aliases(),
+    /// Something happened to a name.
+    fn happened(&mut self, event: &Event<'_>, process: Option<&OwnedFd>, out: Out<'_>) {
+        // Without a name it is the link count of an inode: its names are told of on their own.
+        let Some(place) = &event.place else { return };
+        let mask = Mask(event.mask);
+        let from = event.from.as_ref().and_then(|from| {
+            let folders = self.folders(&from.folder, out).ok()?;
+            heard(&folders, from.name, out.sink)
+        });
+        let named = match self.named(event, place, out) {
+            Ok(named) => named,
+            Err(()) => return self.keep(event, place, process, out),
         };
-        if nothing_more || event.mask & (libc::FAN_MODIFY | libc::FAN_CLOSE_WRITE) == 0 {
-            return path;
+        if named.is_none() && from.is_none() {
+            return;
         }
-        self.other_name(event, place, sink).or(path)
+        let who = self.process(event, process);
+        let Some(named) = named else {
+            let moved_out = Mask(libc::FAN_MOVED_FROM).changes(false, None);
+            return from.iter().for_each(|f| out.sink.tell(f, moved_out.clone(), mask.is_folder(), who.as_ref()));
+        };
+        let changes = mask.changes(named.there, from.as_deref().map(scope));
+        out.sink.tell(&named.path, changes, mask.is_folder(), who.as_ref());
+        if named.there || !mask.is_removed() {
+            pass_on(mask, named.path, who, out);
+        }
+    }
+
+    /// Keeps what happened in a folder that is gone until the removal of that folder says where it was.
+    fn keep(&mut self, event: &Event<'_>, place: &Place<'_>, process: Option<&OwnedFd>, out: Out<'_>) {
+        if !out.sink.is_heard() {
+            return;
+        }
+        let target = Mask(event.mask).is_folder().then(|| target_of(event)).flatten();
+        let process = self.process(event, process);
+        let orphan = Orphan { name: place.name.to_owned(), mask: event.mask, target, process };
+        if !self.orphans.keep(place.folder.clone(), orphan, Instant::now()) {
+            out.sink.blind(self.sound);
+        }
+    }
+
+    /// Tells what was kept, now that it is known where a folder was.
+    fn tell_kept(&mut self, folder: Key, paths: &[PathBuf], out: Out<'_>) {
+        let mut known = vec![(folder, paths.to_vec())];
+        while let Some((folder, paths)) = known.pop() {
+            for orphan in self.orphans.of(&folder) {
+                let mask = Mask(orphan.mask);
+                if let Some(path) = heard(&paths, &orphan.name, out.sink) {
+                    out.sink.tell(&path, mask.changes(false, None), mask.is_folder(), orphan.process.as_ref());
+                }
+                if let Some(target) = orphan.target {
+                    known.push((target, below(&paths, &orphan.name)));
+                }
+            }
+        }
+    }
+
+    /// Finds where a folder is. None is told as an error: it is gone.
+    fn folders(&mut self, folder: &Key, out: Out<'_>) -> Result<Arc<[PathBuf]>, ()> {
+        self.places.find(folder).map_err(|lost| match lost {
+            Lost::Gone => debug!("the folder of an event is gone"),
+            Lost::Closed(e) => {
+                // Told once by the walk that follows; a line for each event would fill the log.
+                debug!(%e, "the folder of an event cannot be opened");
+                out.walker.blind(self.sound, Reason::ChangedFolderNotOpened);
+            }
+        })
+    }
+
+    /// Finds the name of an event in what is watched or observed. An error is a folder that is gone.
+    fn named(&mut self, event: &Event<'_>, place: &Place<'_>, out: Out<'_>) -> Result<Option<Named>, ()> {
+        let (mask, sink) = (Mask(event.mask), out.sink);
+        let folders = self.folders(&place.folder, out);
+        if let (Ok(folders), true, Some(target)) = (&folders, mask.is_folder(), target_of(event)) {
+            self.learn(target, below(folders, place.name), mask, out);
+        }
+        let path = folders.as_ref().ok().and_then(|folders| heard(folders, place.name, sink));
+        if !mask.is_write() && !mask.is_unordered() {
+            return folders.map(|_| path.map(|path| Named { path, there: true }));
+        }
+        let there = path.as_ref().is_some_and(|path| path.symlink_metadata().is_ok());
+        let may_have_another = mask.is_write() && !there && (path.is_some() || sink.links.has_aliases());
+        if may_have_another && let Some(path) = self.other_name(event, sink) {
+            return Ok(Some(Named { path, there: true }));
+        }
+        let nameless = !there && is_nameless(place.name);
+        folders.map(|_| path.filter(|_| !nameless).map(|path| Named { path, there }))
+    }
+
+    /// A folder was made or removed, or its inode changed: it is known where it is without asking.
+    fn learn(&mut self, folder: Key, paths: Vec<PathBuf>, mask: Mask, out: Out<'_>) {
+        if mask.is_removed() {
+            self.tell_kept(folder.clone(), &paths, out);
+        }
+        self.places.learn(folder, paths);
     }
 
     /// Finds the watched name of a file that was changed under a name that is not watched, or had none when it was
     /// opened.
-    fn other_name(&self, event: &Event<'_>, place: &Place<'_>, sink: &Sink) -> Option<PathBuf> {
-        let target = event.target.as_ref()?;
-        let roots = self.marked.iter().filter(|m| m.fsid == place.fsid).filter_map(Marked::root);
-        for file in roots.filter_map(|root| sys::open(root.as_fd(), target).ok()) {
+    fn other_name(&self, event: &Event<'_>, sink: &Sink) -> Option<PathBuf> {
+        let (fsid, target) = target_of(event)?;
+        for file in self.places.open(fsid, &target) {
             let found = rustix::fs::fstat(&file).ok()?;
             let is_it = |path: &PathBuf| {
                 let meta = path.symlink_metadata();
@@ -214,39 +306,48 @@ impl Fanotify {
         };
         Some(self.who.is(pid, is_its_own))
     }
+}
 
-    /// Finds where in the watched folders a name is now. One file system may be mounted at several
-    /// places, so each is asked. A folder that is gone has nothing left to scan.
-    fn named(&self, place: &Place<'_>, sink: &Sink, walker: &Arc<Walker>) -> Option<PathBuf> {
-        for mount in self.marked.iter().filter(|m| m.fsid == place.fsid) {
-            let Some(root) = mount.root() else { continue };
-            match sys::open(root.as_fd(), &place.folder).and_then(|folder| path_of(&folder)) {
-                Ok(folder) => {
-                    let path = folder.join(OsStr::from_bytes(place.name));
-                    if sink.watches(&path) {
-                        return Some(path);
-                    }
-                }
-                Err(e) if e.raw_os_error() == Some(libc::ESTALE) || e.kind() == io::ErrorKind::NotFound => {
-                    debug!("the folder of an event is gone");
-                }
-                Err(e) => {
-                    // Told once by the walk that follows; a line for each event would fill the log.
-                    debug!(%e, "the folder of an event cannot be opened");
-                    walker.blind(self.sound, Reason::ChangedFolderNotOpened);
-                }
-            }
+/// Passes a name on to the scan, or a folder that was moved here to the walk.
+fn pass_on(mask: Mask, path: PathBuf, who: Option<Process>, out: Out<'_>) {
+    if !out.sink.watches(&path) {
+        match mask.is_closed() {
+            true => out.sink.closed(&path),
+            false if mask.is_write() => out.sink.wrote(&path, who),
+            false => {}
         }
-        None
+    } else if mask.is_folder() {
+        if mask.is_moved_in() {
+            out.walker.tree(path);
+        }
+    } else if mask.is_closed() {
+        out.sink.changed(path, who);
+    } else if mask.is_new() {
+        out.sink.appeared(path, who, mask.is_moved_in());
+    } else if mask.is_write() {
+        out.sink.wrote(&path, who);
     }
 }
 
-fn open_folder(path: &Path) -> io::Result<OwnedFd> {
-    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?)
+fn target_of(event: &Event<'_>) -> Option<Key> {
+    event.target.clone()
 }
 
-fn path_of(folder: &OwnedFd) -> io::Result<PathBuf> {
-    use std::os::fd::AsRawFd;
-    std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+/// Returns the first of these names that is watched or observed.
+fn heard(folders: &[PathBuf], name: &[u8], sink: &Sink) -> Option<PathBuf> {
+    folders.iter().map(|folder| joined(folder, name)).find(|path| sink.hears(path))
+}
+
+fn below(folders: &[PathBuf], name: &[u8]) -> Vec<PathBuf> {
+    folders.iter().map(|folder| joined(folder, name)).collect()
+}
+
+/// The kernel calls a file without a name (O_TMPFILE) by its number.
+pub(super) fn is_nameless(name: &[u8]) -> bool {
+    name.split_first().is_some_and(|(first, rest)| *first == b'#' && rest.iter().all(u8::is_ascii_digit))
+}
+
+/// An event about a folder itself may name it as the dot in it.
+fn joined(folder: &Path, name: &[u8]) -> PathBuf {
+    if name == b"." { folder.to_owned() } else { folder.join(OsStr::from_bytes(name)) }
 }

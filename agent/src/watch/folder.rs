@@ -20,6 +20,7 @@ use super::{
     gaps::Gaps,
     inotify::{Inotify, Short},
     mounts::{self, Mount},
+    observing::Observing,
     sink::Sink,
     walker::{Walker, scope},
 };
@@ -33,6 +34,8 @@ pub(super) struct Folders {
     pub(super) lacking: Reason,
     /// What lies in the folders and is not followed.
     pub(super) links: Gaps,
+    /// What is told of and not scanned.
+    pub(super) observing: Observing,
     pub(super) inotify: Arc<Inotify>,
     pub(super) sink: Arc<Sink>,
     pub(super) walker: Arc<Walker>,
@@ -87,6 +90,7 @@ impl Folders {
         // Before anything is watched: a mount that is made meanwhile is a new one the next time.
         let mounts = mounts::read().unwrap_or_default();
         let now: Vec<Option<There>> = self.folders.iter().map(|f| There::at(&f.asked, &mounts)).collect();
+        self.observe(&mounts);
         // First the borders, then the marks: an event must not come before it is wanted.
         self.sink.watch(now.iter().flatten().map(|there| there.path.clone()).collect());
         for (number, there) in now.into_iter().enumerate() {
@@ -114,6 +118,7 @@ impl Folders {
             (true, None) => {}
             (false, _) => {
                 info!(folder = %scope(asked), "a folder to watch is there now");
+                self.sink.blind(Timestamp::now());
                 self.walker.tree(there.path.clone());
             }
         }
@@ -173,6 +178,7 @@ impl Folders {
             }
             let marked = self.fanotify.as_mut().is_some_and(|fanotify| fanotify.mark(mount).is_ok());
             if marked || self.inotify.add(&mount.point).is_ok() {
+                self.sink.blind(Timestamp::now());
                 self.walker.tree(mount.point.clone());
             }
         }
@@ -185,11 +191,12 @@ impl Folders {
         for folder in &mut self.folders {
             folder.there = None;
         }
+        self.observing = Observing::default();
         self.walker.blind(Timestamp::now(), self.lacking.clone());
         self.look_after(None);
     }
 
-    fn cover(&self, asked: &Path, backend: &str, sight: Sight, reason: Option<Reason>) {
+    pub(super) fn cover(&self, asked: &Path, backend: &str, sight: Sight, reason: Option<Reason>) {
         let backend = backend.to_owned();
         self.meter.cover(Coverage { sensor: Sensor::File, scope: scope(asked), backend, sight, reason });
     }

@@ -3,7 +3,10 @@
 //! A folder is watched a moment after it was made. What was put in it before is found by a walk that begins only when
 //! the watch stands.
 
+mod moves;
+
 use std::{
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -12,14 +15,23 @@ use std::{
 use khien_core::{Timestamp, reason::Reason};
 use notify::{
     Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode},
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode},
 };
 use tracing::warn;
 
-use super::{sink::Sink, walker::Walker};
+use self::moves::Moves;
+use super::{
+    fanotify::is_nameless,
+    sink::Sink,
+    walker::{Walker, scope},
+};
+use crate::activity::Change;
 
 /// When nothing came for so long after an event, the kernel's queue was empty then: up to there nothing was lost.
 const IDLE: Duration = Duration::from_millis(5);
+
+/// The same said again of a name within this time is not told again.
+const SAME: Duration = Duration::from_secs(1);
 
 /// Says that not all folders can be watched.
 pub(super) type Short = Box<dyn Fn() + Send>;
@@ -28,12 +40,30 @@ pub(super) type Short = Box<dyn Fn() + Send>;
 pub(super) struct Inotify {
     watcher: Mutex<RecommendedWatcher>,
     roots: Mutex<Vec<PathBuf>>,
+    teller: Arc<Teller>,
+}
+
+/// Passes on what notify says.
+struct Teller {
+    sink: Arc<Sink>,
+    walker: Arc<Walker>,
+    heard: Mutex<Heard>,
+}
+
+/// What was said a moment ago: folders tell of themselves, and are told of by the folders they lie in.
+#[derive(Default)]
+struct Heard {
+    /// Names that were moved away, until it is known where to.
+    moves: Moves,
+    last: Option<(PathBuf, Change, Instant)>,
 }
 
 impl Inotify {
     /// Starts the watcher with no folder.
     pub(super) fn new(sink: Arc<Sink>, walker: Arc<Walker>, short: Short) -> notify::Result<Self> {
+        let teller = Arc::new(Teller { sink, walker: Arc::clone(&walker), heard: Mutex::default() });
         let (mut sound, mut ended) = (Timestamp::now(), (Timestamp::now(), Instant::now()));
+        let tells = Arc::clone(&teller);
         let handler = move |event: notify::Result<Event>| {
             if ended.1.elapsed() > IDLE {
                 sound = ended.0;
@@ -42,13 +72,26 @@ impl Inotify {
                 Ok(event) if event.need_rescan() => {
                     walker.blind(sound, Reason::EventQueueFull);
                 }
-                Ok(event) => pass_on(&event, &sink, &walker),
+                Ok(event) => tells.pass_on(&event),
                 Err(e) => trouble(&e, sound, &walker, &short),
             }
             ended = (Timestamp::now(), Instant::now());
         };
         let watcher = RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false))?;
-        Ok(Self { watcher: Mutex::new(watcher), roots: Mutex::new(Vec::new()) })
+        Ok(Self { watcher: Mutex::new(watcher), roots: Mutex::default(), teller })
+    }
+
+    /// Tells of names that were moved away and are not seen anywhere else.
+    pub(super) fn tell_due(&self) {
+        self.teller.tell_gone(Instant::now());
+    }
+
+    /// Watches a folder without what is below it.
+    pub(super) fn add_alone(&self, folder: &Path) -> notify::Result<()> {
+        self.watcher
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .watch(folder, RecursiveMode::NonRecursive)
     }
 
     /// Watches a folder and all below it. Returns when the watches stand.
@@ -99,26 +142,89 @@ fn is_denied(e: &notify::Error) -> bool {
     matches!(&e.kind, notify::ErrorKind::Io(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
-fn pass_on(event: &Event, sink: &Sink, walker: &Walker) {
-    for path in event.paths.iter().filter(|path| sink.watches(path)) {
+impl Teller {
+    fn pass_on(&self, event: &Event) {
+        // Moves are joined here: the third event, with both names, says nothing new.
+        let Some(path) = event.paths.first().filter(|p| event.paths.len() == 1 && self.sink.hears(p)) else {
+            return;
+        };
+        let is_nameless = || path.file_name().is_some_and(|n| is_nameless(n.as_bytes()));
+        if self.sink.is_heard() && !(is_nameless() && path.symlink_metadata().is_err()) {
+            self.tell(path, event);
+        }
+        let watched = self.sink.watches(path);
         match event.kind {
-            EventKind::Create(CreateKind::Folder) => walker.tree(path.clone()),
-            EventKind::Create(_) => named(path, sink, walker, false),
-            EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Any)) => {
-                named(path, sink, walker, true);
+            EventKind::Modify(ModifyKind::Data(_)) => self.sink.wrote(path, None),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) if watched => {
+                self.sink.changed(path.clone(), None);
             }
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => drop(sink.changed(path.clone(), None)),
-            EventKind::Modify(ModifyKind::Data(_)) => sink.wrote(path, None),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.sink.closed(path),
+            EventKind::Create(CreateKind::Folder) if watched => self.walker.tree(path.clone()),
+            EventKind::Create(_) if watched => self.named(path, false),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Any)) if watched => {
+                self.named(path, true);
+            }
             _ => {}
         }
     }
+
+    /// A folder that was moved here is walked; a file is told of.
+    fn named(&self, path: &Path, moved: bool) {
+        if !self.sink.appeared(path.to_owned(), None, moved) {
+            self.walker.tree(path.to_owned());
+        }
+    }
+
+    fn tell(&self, path: &Path, event: &Event) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let (change, folder) = match event.kind {
+            EventKind::Create(kind) => (Change::Created, kind == CreateKind::Folder),
+            EventKind::Remove(kind) => (Change::Removed, kind == RemoveKind::Folder),
+            EventKind::Modify(ModifyKind::Data(_)) => (Change::Written, false),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => (Change::Written, false),
+            EventKind::Modify(ModifyKind::Metadata(_)) => (Change::Attributes, is_folder(path)),
+            EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+                let displaced = heard.moves.left(path, event.tracker(), now);
+                return displaced.into_iter().for_each(|gone| self.tell_moved_out(&gone));
+            }
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
+                let from = event.tracker().and_then(|tracker| heard.moves.arrived(tracker));
+                (Change::MovedIn { from: from.as_deref().map(scope) }, is_folder(path))
+            }
+            _ => return,
+        };
+        let is_last = matches!(event.kind, EventKind::Access(_));
+        if is_last || !heard.is_repeated(path, &change, now) {
+            self.sink.tell(path, vec![change.clone()], folder, None);
+            heard.last = Some((path.to_owned(), change, now));
+        }
+    }
+
+    /// Tells of names that were moved away and did not arrive anywhere.
+    fn tell_gone(&self, now: Instant) {
+        let gone = self.heard.lock().unwrap_or_else(PoisonError::into_inner).moves.gone(now);
+        gone.iter().for_each(|gone| self.tell_moved_out(gone));
+    }
+
+    fn tell_moved_out(&self, (path, folder): &(PathBuf, bool)) {
+        self.sink.tell(path, vec![Change::MovedOut], *folder, None);
+    }
 }
 
-/// A folder that was moved here is walked; a file is told of.
-fn named(path: &Path, sink: &Sink, walker: &Walker, moved: bool) {
-    if !sink.appeared(path.to_owned(), None, moved) {
-        walker.tree(path.to_owned());
+impl Heard {
+    /// Tells whether the same was said just before of the same name.
+    fn is_repeated(&self, path: &Path, change: &Change, now: Instant) -> bool {
+        let can_be = matches!(change, Change::Written | Change::Removed | Change::Attributes);
+        can_be
+            && self.last.as_ref().is_some_and(|(last, what, at)| {
+                last == path && what == change && now.duration_since(*at) < SAME
+            })
     }
+}
+
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| meta.is_dir())
 }
 
 fn trouble(e: &notify::Error, sound: Timestamp, walker: &Walker, short: &Short) {

@@ -1,103 +1,138 @@
-//! Who changed a file: what `/proc` tells of a process while it is there.
+//! Who changed a file: what `/proc` tells of a process while it is there, of those from which it comes, and of where it
+//! runs.
 //!
-//! Writers may live for a millisecond only. Each is asked for when its first event is read; what it was then answers for its
-//! later events when it is gone.
+//! Writers may live for a millisecond only. Each is asked for when its first event is read; what it was then answers for
+//! its later events, also when it is gone. It is known again by when it was started and by what it is called, so an id
+//! that was given to another process, and a program that made way for another one, are seen.
 
-use std::{
-    fs::File,
-    io::Read,
-    os::unix::ffi::OsStrExt,
-    time::{Duration, Instant},
+mod proc;
+
+use std::time::{Duration, Instant};
+
+use khien_core::{
+    Timestamp, Untrusted,
+    event::{Ancestor, MAX_ANCESTORS, Process},
 };
-
-use khien_core::{Untrusted, event::Process};
 use khien_scan::users::Users;
 
+use self::proc::{Life, Own};
 use crate::scan::recent::Recent;
 
 /// Processes remembered.
 const REMEMBERED: usize = 1_024;
-/// After this time a process id may belong to another.
+/// After this time a process is asked anew: it may have become another user.
 const GOOD_FOR: Duration = Duration::from_secs(5);
-/// The longest command line that is kept.
-const MAX_COMMAND: u64 = 512;
-/// More of `/proc/PID/status` is not read.
-const MAX_STATUS: u64 = 8 << 10;
 
 /// Tells what processes are.
 #[derive(Debug)]
 pub(super) struct Who {
     users: Users,
-    seen: Recent<u32, (Instant, Process)>,
+    seen: Recent<u32, Seen>,
+    /// Those from which others come.
+    ancestors: Recent<u32, (Life, Ancestor)>,
+    own: Own,
+}
+
+#[derive(Debug)]
+struct Seen {
+    at: Instant,
+    /// None where it was gone when it was asked.
+    life: Option<Life>,
+    process: Process,
 }
 
 impl Default for Who {
     fn default() -> Self {
-        Self { users: Users::default(), seen: Recent::new(REMEMBERED) }
+        let (seen, ancestors) = (Recent::new(REMEMBERED), Recent::new(REMEMBERED));
+        Self { users: Users::default(), seen, ancestors, own: Own::read() }
     }
 }
 
 impl Who {
     /// Tells what a process is, or was a moment ago. `is_its_own` says whether the id still belongs to it.
     pub(super) fn is(&mut self, pid: u32, is_its_own: impl Fn() -> bool) -> Process {
-        let before = self.seen.get(&pid).filter(|(at, _)| at.elapsed() < GOOD_FOR).map(|(_, p)| p.clone());
-        let now = is_its_own().then(|| self.read(pid)).filter(|p| p.uid.is_some() && is_its_own());
-        let process = match (now, before) {
-            (Some(now), Some(before)) => with_gaps_filled(now, before),
-            (Some(now), None) => now,
-            (None, Some(before)) => return before,
-            (None, None) => return nothing_known(pid),
+        let life = proc::life(pid);
+        let before = self.seen.get(&pid).filter(|seen| seen.at.elapsed() < GOOD_FOR);
+        if let Some(before) = before.filter(|before| life.is_some() && before.life == life) {
+            return before.process.clone();
+        }
+        let before = before.map(|seen| (seen.life.clone(), seen.process.clone()));
+        let now = life.filter(|_| is_its_own()).map(|life| (self.read(pid, &life), life));
+        let (process, life) = match (now.filter(|(p, _)| p.uid.is_some() && is_its_own()), before) {
+            (Some((now, life)), Some((was, before))) if was.as_ref().is_some_and(|w| w.is_same(&life)) => {
+                (with_gaps_filled(now, before), Some(life))
+            }
+            (Some((now, life)), _) => (now, Some(life)),
+            (None, Some((_, before))) => return before,
+            (None, None) => return Process::unknown(pid),
         };
-        self.seen.put(pid, (Instant::now(), process.clone()));
+        self.seen.put(pid, Seen { at: Instant::now(), life, process: process.clone() });
         process
     }
 
-    fn read(&self, pid: u32) -> Process {
-        let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
-        let status = head(pid, "status", MAX_STATUS).unwrap_or_default();
-        let uid = field(&status, b"Uid:");
+    fn read(&mut self, pid: u32, life: &Life) -> Process {
+        let uid = proc::real_user(pid);
         Process {
             pid,
-            exe: exe.map(|exe| Untrusted::new(exe.as_os_str().as_bytes())),
-            command: head(pid, "cmdline", MAX_COMMAND).and_then(command),
+            exe: proc::program(pid),
+            command: proc::command(pid),
             uid,
             user: uid.and_then(|uid| self.users.name(uid)),
-            parent: field(&status, b"PPid:"),
+            parent: Some(life.parent).filter(|parent| *parent > 0),
+            started: self.own.started(life),
+            ancestors: self.ancestors(life),
+            container: proc::container(pid),
+            own_mounts: self.own.has_other_mounts(pid),
         }
     }
-}
 
-/// A process that has ended but was not waited for has lost its program and arguments already.
-fn with_gaps_filled(now: Process, before: Process) -> Process {
-    Process { exe: now.exe.or(before.exe), command: now.command.or(before.command), ..now }
-}
-
-fn nothing_known(pid: u32) -> Process {
-    Process { pid, exe: None, command: None, uid: None, user: None, parent: None }
-}
-
-fn head(pid: u32, name: &str, most: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(format!("/proc/{pid}/{name}")).ok()?.take(most).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-fn command(mut arguments: Vec<u8>) -> Option<Untrusted> {
-    while arguments.last() == Some(&0) {
-        arguments.pop();
+    /// Goes up from a process to those from which it comes. The last one is one of which only the id is known, if it is
+    /// gone.
+    fn ancestors(&mut self, life: &Life) -> Vec<Ancestor> {
+        let (mut found, mut child) = (Vec::new(), life.clone());
+        while child.parent > 0 && found.len() < MAX_ANCESTORS {
+            let pid = child.parent;
+            // A parent that was started later is another process with the id of the one that is gone.
+            let Some(life) = proc::life(pid).filter(|life| life.start <= child.start) else {
+                found.push(Ancestor::new(pid, None, None));
+                break;
+            };
+            found.push(self.ancestor(pid, &life));
+            child = life;
+        }
+        found
     }
-    arguments.iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
-    (!arguments.is_empty()).then(|| Untrusted::new(arguments))
+
+    fn ancestor(&mut self, pid: u32, life: &Life) -> Ancestor {
+        if let Some((_, known)) = self.ancestors.get(&pid).filter(|(known, _)| known == life) {
+            return known.clone();
+        }
+        let ancestor = Ancestor::new(pid, proc::program(pid), proc::command(pid));
+        self.ancestors.put(pid, (life.clone(), ancestor.clone()));
+        ancestor
+    }
 }
 
-/// Reads the first number after a word at the start of a line.
-fn field(status: &[u8], word: &[u8]) -> Option<u32> {
-    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(word))?;
-    std::str::from_utf8(line).ok()?.split_whitespace().next()?.parse().ok()
+/// A process that has ended but was not waited for has lost its program and arguments already; one whose parent ended
+/// has got another one.
+fn with_gaps_filled(now: Process, before: Process) -> Process {
+    let first_had_parents = !before.ancestors.is_empty();
+    let (parent, ancestors) = match first_had_parents {
+        true => (before.parent, before.ancestors),
+        false => (now.parent, now.ancestors),
+    };
+    let exe = now.exe.or(before.exe);
+    let command = now.command.or(before.command);
+    let container: Option<Untrusted> = now.container.or(before.container);
+    let started: Option<Timestamp> = now.started.or(before.started);
+    let own_mounts = now.own_mounts || before.own_mounts;
+    Process { exe, command, parent, ancestors, container, started, own_mounts, ..now }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::ffi::OsStrExt, process::Command};
+
     use super::*;
 
     #[test]
@@ -107,22 +142,60 @@ mod tests {
         assert_eq!(me.uid, Some(rustix::process::getuid().as_raw()));
         assert_eq!(me.exe.unwrap().raw(), std::env::current_exe().unwrap().as_os_str().as_bytes());
         assert_eq!(me.parent, rustix::process::getppid().map(|p| p.as_raw_nonzero().get().cast_unsigned()));
+        let age = Timestamp::now().duration_since(me.started.unwrap());
+        assert!((-2..3_600).contains(&age.as_secs()), "{age:?}");
+        assert!(!me.own_mounts);
+    }
+
+    #[test]
+    fn those_from_which_a_process_comes_are_known_up_to_the_first() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+
+        let sleep = Who::default().is(child.id(), || true);
+
+        let me = &sleep.ancestors[0];
+        assert_eq!((me.pid, sleep.parent), (std::process::id(), Some(std::process::id())));
+        assert_eq!(me.exe, Who::default().is(std::process::id(), || true).exe);
+        let last = sleep.ancestors.last().unwrap();
+        assert!(sleep.ancestors.len() == MAX_ANCESTORS || last.pid == 1 || last.exe.is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
     fn a_process_seen_a_moment_ago_is_still_known_when_it_is_gone() {
-        let mut who = Who::default();
-        let there = who.is(std::process::id(), || true);
+        let (mut who, mut child) = (Who::default(), Command::new("sleep").arg("60").spawn().unwrap());
+        let there = who.is(child.id(), || true);
+        child.kill().unwrap();
+        child.wait().unwrap();
 
-        let gone = who.is(std::process::id(), || false);
+        let gone = who.is(child.id(), || false);
 
         assert_eq!(gone, there);
+    }
+
+    #[test]
+    fn a_process_whose_parent_ended_still_comes_from_it() {
+        let before = Process {
+            parent: Some(900),
+            ancestors: vec![Ancestor::new(900, Some("/bin/bash".into()), None)],
+            ..Process::unknown(7)
+        };
+        let now = Process {
+            parent: Some(1),
+            ancestors: vec![Ancestor::new(1, Some("/sbin/init".into()), None)],
+            ..Process::unknown(7)
+        };
+
+        let known = with_gaps_filled(now, before.clone());
+
+        assert_eq!((known.parent, known.ancestors), (before.parent, before.ancestors));
     }
 
     #[test]
     fn an_id_that_is_not_its_own_any_more_tells_nothing() {
         let stranger = Who::default().is(std::process::id(), || false);
 
-        assert_eq!(stranger, nothing_known(std::process::id()));
+        assert_eq!(stranger, Process::unknown(std::process::id()));
     }
 }

@@ -1,6 +1,8 @@
 //! Both back ends on real folders. Other processes make the changes: the agent's own are passed over.
 
 pub(super) mod alone;
+mod activity;
+mod cost;
 mod survey;
 
 use std::{
@@ -20,7 +22,10 @@ use khien_core::{
 use tokio::{runtime::Runtime, time::timeout};
 
 use super::*;
-use crate::scan::clean::Stamp;
+use crate::{
+    activity::{Activity, Change, Heard, Notice, Observed},
+    scan::clean::Stamp,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -241,11 +246,13 @@ const SLACK_OF_THE_WALK: khien_core::time::SignedDuration =
     khien_core::time::SignedDuration::from_millis(2_500);
 
 /// A watch on `in`, with `out` beside it and the agent's home in `in/home`.
-struct Watched {
+pub(super) struct Watched {
     tree: Option<tempfile::TempDir>,
     events: mpsc::Receiver<FileEvent>,
     reports: mpsc::Receiver<Report>,
     calm: mpsc::Receiver<Calm>,
+    heard: Heard,
+    observed: Arc<Observed>,
     clean: Arc<Clean>,
     pack: Arc<AtomicU64>,
     meter: Arc<Meter>,
@@ -273,7 +280,7 @@ impl Watched {
         None
     }
 
-    fn start(backend: Backend, since: Option<Timestamp>, prepare: impl Fn(&Path)) -> Self {
+    pub(super) fn start(backend: Backend, since: Option<Timestamp>, prepare: impl Fn(&Path)) -> Self {
         let tree = tempfile::tempdir().unwrap();
         fs::create_dir_all(tree.path().join("in/home")).unwrap();
         fs::create_dir(tree.path().join("out")).unwrap();
@@ -297,9 +304,13 @@ impl Watched {
         let (stop, shutdown) = watch::channel(false);
         let (meter, pack) = (Arc::new(Meter::default()), Arc::default());
         let clean = Arc::new(Clean::new(Duration::ZERO, 1_000));
+        let mut activities = Activities::default();
+        let heard = activities.listen();
+        let observed = activities.observed();
         let links = Links {
             events: events_in,
             calm: calm_in,
+            activities,
             reports: reports_in,
             meter: Arc::clone(&meter),
             clean: Arc::clone(&clean),
@@ -309,7 +320,7 @@ impl Watched {
         let thread = start(config, links).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (tree, thread) = (Some(tree), Some(thread));
-        Self { tree, events, reports, calm, clean, pack, meter, stop, thread, runtime }
+        Self { tree, events, reports, calm, heard, observed, clean, pack, meter, stop, thread, runtime }
     }
 
     /// Stops and returns the tree.
@@ -317,11 +328,11 @@ impl Watched {
         self.tree.take().unwrap()
     }
 
-    fn at(&self) -> &Path {
+    pub(super) fn at(&self) -> &Path {
         self.tree.as_ref().unwrap().path()
     }
 
-    fn sh(&self, script: &str) {
+    pub(super) fn sh(&self, script: &str) {
         let done = Command::new("sh").args(["-e", "-c", script]).current_dir(self.at()).status().unwrap();
         assert!(done.success(), "{script}");
     }
@@ -396,6 +407,44 @@ impl Watched {
                 return (writer, event.process);
             }
         }
+    }
+
+    /// Returns what is told to those who listen, up to a file.
+    pub(super) fn hears_until(&mut self, last: &str) -> Vec<Activity> {
+        let (mut told, last) = (Vec::new(), walker::scope(&self.at().canonicalize().unwrap().join(last)));
+        while told.last().is_none_or(|a: &Activity| a.path != last) {
+            match self.notice() {
+                Notice::Happened(activity) => told.push(activity),
+                Notice::Blind(since) => println!("blind since {since}"),
+            }
+        }
+        told
+    }
+
+    /// Returns what is told next, if that is soon.
+    pub(super) fn hears_soon(&mut self) -> Option<Activity> {
+        match self.notice_within(Duration::from_secs(2))? {
+            Notice::Happened(activity) => Some(activity),
+            Notice::Blind(_) => None,
+        }
+    }
+
+    /// Waits for what is told next, and takes what is to be scanned meanwhile.
+    fn notice(&mut self) -> Notice {
+        self.notice_within(SOON).expect("something is told soon")
+    }
+
+    fn notice_within(&mut self, most: Duration) -> Option<Notice> {
+        let (heard, events) = (&mut self.heard, &mut self.events);
+        let next = async {
+            loop {
+                tokio::select! {
+                    notice = heard.next() => return notice.expect("the watch goes on"),
+                    Some(_) = events.recv() => {}
+                }
+            }
+        };
+        self.runtime.block_on(async { timeout(most, next).await }).ok()
     }
 
     fn coverage(&self) -> Coverage {

@@ -144,6 +144,7 @@ impl Walking {
 
     fn everything(&self, blind: &Blind) {
         warn!(from = %blind.from, cause = %blind.cause, "file events were lost, walking all folders");
+        self.sink.blind(blind.from);
         for folder in self.sink.watched() {
             let walked = self.walk(&folder, Pick::ChangedSince(earlier(blind.from)));
             if stopped(&self.shutdown) {
@@ -243,7 +244,7 @@ mod tests {
         let (events, _events) = mpsc::channel(8);
         let (reports, mut told) = mpsc::channel(8);
         let (_stop, shutdown) = watch::channel(false);
-        let sink = Arc::new(Sink::new(events, Vec::new()));
+        let sink = Arc::new(Sink::new(events, Vec::new(), Arc::default()));
         sink.watch(vec![tree.path().to_owned()]);
         let (walker, survey_too, prepare) = (Arc::default(), Arc::clone(&survey), Box::new(|_: &Path| ()));
         let walking = Walking { walker, sink, reports, shutdown, prepare, survey: survey_too };

@@ -194,14 +194,25 @@ fn file_facts(a: &Alert, lang: Lang, facts: &mut Facts) {
         facts.add(t::OWNER.get(lang), format!("{owner}, {:04o}", f.mode & 0o7777));
         facts.add(t::MODIFIED.get(lang), moment(f.modified));
     }
-    facts.maybe(t::PROCESS.get(lang), a.process.as_ref().map(process));
+    if let Some(p) = &a.process {
+        facts.add(t::PROCESS.get(lang), process(p));
+        facts.maybe(t::LINEAGE.get(lang), p.lineage());
+        facts.maybe(t::CONTAINER.get(lang), container(p, lang));
+    }
+}
+
+fn container(p: &Process, lang: Lang) -> Option<String> {
+    let own_mounts = p.own_mounts.then(|| t::OWN_MOUNTS.get(lang).to_owned());
+    let parts: Vec<String> = p.container.iter().map(ToString::to_string).chain(own_mounts).collect();
+    (!parts.is_empty()).then(|| parts.join(" – "))
 }
 
 fn process(p: &Process) -> String {
     let program = p.command.as_ref().or(p.exe.as_ref()).map(ToString::to_string).unwrap_or_default();
     let user = p.user.as_ref().map(ToString::to_string).or_else(|| p.uid.map(|u| u.to_string()));
     let user = user.map(|u| format!(" ({u})")).unwrap_or_default();
-    format!("{} {program}{user}", p.pid)
+    let started = p.started.map(|at| format!(", {}", moment(at))).unwrap_or_default();
+    format!("{} {program}{user}{started}", p.pid)
 }
 
 fn flow_facts(f: &FlowFacts, lang: Lang, facts: &mut Facts) {

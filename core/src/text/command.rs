@@ -62,6 +62,13 @@ pub const OWNER: Message = Message::new("Chủ tệp", "Owner");
 pub const MODIFIED: Message = Message::new("Sửa lúc", "Modified");
 /// Labels: Written by.
 pub const PROCESS: Message = Message::new("Tiến trình ghi", "Written by");
+/// Labels: Comes from.
+pub const LINEAGE: Message = Message::new("Được gọi từ", "Comes from");
+/// Labels: Container.
+pub const CONTAINER: Message = Message::new("Vùng chứa", "Container");
+/// Says that a process has mounts of its own.
+pub const OWN_MOUNTS: Message =
+    Message::new("thấy các điểm gắn kết khác máy chủ", "sees other mounts than the host");
 /// Labels: Flow.
 pub const FLOW: Message = Message::new("Luồng", "Flow");
 /// Labels: Direction.

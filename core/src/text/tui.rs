@@ -92,6 +92,10 @@ words! {
     COMMAND: "Lệnh" / "Command";
     USER: "Người dùng" / "User";
     PARENT: "tiến trình cha {}" / "parent {}";
+    STARTED: "Bắt đầu lúc" / "Started";
+    LINEAGE: "Được gọi từ" / "Comes from";
+    CONTAINER: "Vùng chứa" / "Container";
+    OWN_MOUNTS: "thấy các điểm gắn kết khác máy chủ" / "sees other mounts than the host";
     FLOW: "Kết nối" / "Flow";
     DIRECTION: "Chiều" / "Direction";
     TO_SERVER: "từ máy khách tới máy chủ" / "client to server";

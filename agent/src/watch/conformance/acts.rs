@@ -20,6 +20,8 @@ use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
 pub(super) const MARK: &str = "KHIEN-TEST-MARK";
 /// The variable that names the act.
 pub(super) const NAME: &str = "KHIEN_ACT";
+/// The variable that says not to stay.
+pub(super) const ONCE: &str = "KHIEN_ACT_ONCE";
 /// What a process says when it has done a step; the next begins with a line from whoever started it.
 pub(super) const DONE: &str = "done";
 /// The test that does it.
@@ -32,7 +34,9 @@ fn what_another_program_does() {
     let Ok(name) = env::var(NAME) else { return };
     let at = |name: &str| PathBuf::from(env::var_os(name).unwrap());
     let _open = act(&name, &at("I"), &at("O"));
-    pause();
+    if env::var_os(ONCE).is_none() {
+        pause();
+    }
 }
 
 /// Says that a step is done and waits for a line, or for the end of who started this.
@@ -50,6 +54,13 @@ fn act(name: &str, inside: &Path, outside: &Path) -> Box<dyn std::any::Any> {
         "exchange" => {
             let flags = RenameFlags::EXCHANGE;
             rustix::fs::renameat_with(CWD, outside.join("f"), CWD, &file, flags).unwrap();
+        }
+        "exchange inside" => {
+            let flags = RenameFlags::EXCHANGE;
+            rustix::fs::renameat_with(CWD, inside.join("g"), CWD, &file, flags).unwrap();
+        }
+        "setxattr" => {
+            rustix::fs::setxattr(&file, c"user.khien", b"x", rustix::fs::XattrFlags::empty()).unwrap();
         }
         "tmpfile" => tmpfile(inside, |fd| {
             write(fd);

@@ -121,7 +121,8 @@ impl Place {
         let (dirs, every) = (vec![self.at.join("in")], Duration::from_secs(3_600));
         let config = WatchConfig { dirs, exclude: Vec::new(), since: None, backend: self.backend, every };
         let (meter_too, pack_too) = (Arc::clone(&meter), Arc::clone(&pack));
-        let links = Links { events, calm, reports: out, meter: meter_too, clean, pack: pack_too, shutdown };
+        let activities = crate::activity::Activities::default();
+        let links = Links { events, calm, activities, reports: out, meter: meter_too, clean, pack: pack_too, shutdown };
         let watch = Some(start(config, links).unwrap());
         self.running = Some(Running { reports, meter, pack, stop, watch, runtime });
     }

@@ -5,10 +5,11 @@
 //! record: type u8 · - u8 · len u16 · body
 //!   1 = what it happened to: fsid 8 bytes · handle length u32 · handle kind i32 · handle
 //!   2 = folder and name: fsid 8 bytes · handle length u32 · handle kind i32 · handle · name NUL
+//!   10, 12 = the same before a move, and after it
 //!   4 = process: pidfd i32
 //! ```
 
-use super::sys::Handle;
+use super::{places::Key, sys::Handle};
 
 const HEAD: usize = 24;
 
@@ -20,16 +21,18 @@ pub(super) struct Event<'b> {
     pub(super) pid: i32,
     /// A file descriptor of the process, or a negative error; none if the kernel does not tell.
     pub(super) pidfd: Option<i32>,
+    /// Where it happened; of a move, where to.
     pub(super) place: Option<Place<'b>>,
+    /// Of a move, where from.
+    pub(super) from: Option<Place<'b>>,
     /// What it happened to, whatever its name; older kernels do not tell.
-    pub(super) target: Option<Handle>,
+    pub(super) target: Option<Key>,
 }
 
 /// A name in a folder.
 #[derive(Debug)]
 pub(super) struct Place<'b> {
-    pub(super) fsid: u64,
-    pub(super) folder: Handle,
+    pub(super) folder: Key,
     pub(super) name: &'b [u8],
 }
 
@@ -51,12 +54,16 @@ fn event(buffer: &[u8]) -> Option<(Event<'_>, &[u8])> {
     }
     let (this, rest) = buffer.split_at(length);
     let mask = u64_at(this, 8)?;
-    let mut event = Event { mask, pid: i32_at(this, 20)?, pidfd: None, place: None, target: None };
+    let pid = i32_at(this, 20)?;
+    let mut event = Event { mask, pid, pidfd: None, place: None, from: None, target: None };
     let mut records = &this[head..];
     while let Some((kind, body, left)) = record(records) {
         match kind {
-            libc::FAN_EVENT_INFO_TYPE_DFID_NAME => event.place = place(body),
-            libc::FAN_EVENT_INFO_TYPE_FID => event.target = handle(body).map(|(handle, _)| handle),
+            libc::FAN_EVENT_INFO_TYPE_DFID_NAME | libc::FAN_EVENT_INFO_TYPE_NEW_DFID_NAME => {
+                event.place = place(body);
+            }
+            libc::FAN_EVENT_INFO_TYPE_OLD_DFID_NAME => event.from = place(body),
+            libc::FAN_EVENT_INFO_TYPE_FID => event.target = key(body).map(|(key, _)| key),
             libc::FAN_EVENT_INFO_TYPE_PIDFD => event.pidfd = i32_at(body, 0),
             _ => {}
         }
@@ -75,16 +82,17 @@ fn record(buffer: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 fn place(body: &[u8]) -> Option<Place<'_>> {
-    let (folder, name) = handle(body)?;
+    let (folder, name) = key(body)?;
     let name = name.split(|b| *b == 0).next()?;
-    Some(Place { fsid: u64_at(body, 0)?, folder, name })
+    Some(Place { folder, name })
 }
 
-/// Returns a handle and what comes after it.
-fn handle(body: &[u8]) -> Option<(Handle, &[u8])> {
+/// Returns a file system and a handle, and what comes after them.
+fn key(body: &[u8]) -> Option<(Key, &[u8])> {
     let length = u32_at(body, 8)? as usize;
     let bytes = body.get(16..)?.get(..length)?;
-    Some((Handle::new(i32_at(body, 12)?, bytes)?, body.get(16 + length..)?))
+    let handle = Handle::new(i32_at(body, 12)?, bytes)?;
+    Some(((u64_at(body, 0)?, handle), body.get(16 + length..)?))
 }
 
 fn bytes<const N: usize>(buffer: &[u8], at: usize) -> Option<[u8; N]> {
@@ -128,9 +136,28 @@ mod tests {
         let [event] = events.as_slice() else { panic!("{events:?}") };
         assert_eq!((event.mask, event.pid, event.pidfd), (0x108, 42, Some(5)));
         let place = event.place.as_ref().unwrap();
-        assert_eq!((place.fsid, place.name), (1 | 2 << 32, &b"x.p"[..]));
-        assert_eq!(Some(&place.folder), Handle::new(9, &[7; 4]).as_ref());
-        assert_eq!(event.target, Handle::new(9, &[8; 4]));
+        assert_eq!((place.folder.0, place.name), (1 | 2 << 32, &b"x.p"[..]));
+        assert_eq!(Some(&place.folder.1), Handle::new(9, &[7; 4]).as_ref());
+        assert_eq!(event.target, Some((1 | 2 << 32, Handle::new(9, &[8; 4]).unwrap())));
+        assert!(event.from.is_none());
+    }
+
+    #[test]
+    fn a_move_has_both_of_its_names() {
+        let end = |kind: u8, handle: u8, name: u8| {
+            let head = [kind, 0, 26, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0];
+            [&head[..], &[handle; 4], &[name, 0]].concat()
+        };
+        let mut buffer = vec![76, 0, 0, 0, 3, 0, 24, 0, 0, 0, 0, 16, 0, 0, 0, 0, 255, 255, 255, 255, 42, 0, 0, 0];
+        buffer.extend([end(10, 7, b'a'), end(12, 8, b'b')].concat());
+
+        let events = events(&buffer);
+
+        let [event] = events.as_slice() else { panic!("{events:?}") };
+        let (from, to) = (event.from.as_ref().unwrap(), event.place.as_ref().unwrap());
+        assert_eq!(event.mask, libc::FAN_RENAME);
+        assert_eq!((from.name, to.name), (&b"a"[..], &b"b"[..]));
+        assert_eq!(from.folder, (1 | 2 << 32, Handle::new(9, &[7; 4]).unwrap()));
     }
 
     proptest! {

@@ -12,12 +12,10 @@ use std::{
     time::Duration,
 };
 
+use super::mask;
+
 /// The largest file handle (`MAX_HANDLE_SZ`).
 pub(super) const MAX_HANDLE: usize = 128;
-
-/// What to be told of: a file written to, and closed after that, a name made, a name moved here, folders too.
-const MASK: u64 =
-    libc::FAN_MODIFY | libc::FAN_CLOSE_WRITE | libc::FAN_CREATE | libc::FAN_MOVED_TO | libc::FAN_ONDIR;
 
 /// A file handle as the kernel lays it out.
 #[repr(C)]
@@ -61,12 +59,19 @@ pub(super) fn init() -> io::Result<OwnedFd> {
     Err(last)
 }
 
-/// Marks the whole file system on which a path lies.
+/// Marks the whole file system on which a path lies, for all that this kernel can tell.
 pub(super) fn mark(group: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    match mark_for(group, path, mask::NEW) {
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => mark_for(group, path, mask::OLD),
+        done => done,
+    }
+}
+
+fn mark_for(group: BorrowedFd<'_>, path: &Path, mask: u64) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let how = libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM;
     // SAFETY: the path is a C string that outlives the call.
-    let done = unsafe { libc::fanotify_mark(group.as_raw_fd(), how, MASK, libc::AT_FDCWD, path.as_ptr()) };
+    let done = unsafe { libc::fanotify_mark(group.as_raw_fd(), how, mask, libc::AT_FDCWD, path.as_ptr()) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -121,8 +121,17 @@ impl Form<'_> {
             self.say(t::PROCESS, &format!("{}{exe}{}", p.pid, parent.unwrap_or_default())),
             self.say_some(t::COMMAND, p.command.as_ref()),
             self.say_some(t::USER, user),
+            self.say_some(t::STARTED, p.started.map(shown)),
+            self.say_some(t::LINEAGE, p.lineage()),
+            self.say_some(t::CONTAINER, self.container(p)),
         ]
         .concat()
+    }
+
+    fn container(&self, p: &Process) -> Option<String> {
+        let own_mounts = p.own_mounts.then(|| self.app.say(t::OWN_MOUNTS).to_owned());
+        let parts: Vec<String> = p.container.iter().map(ToString::to_string).chain(own_mounts).collect();
+        (!parts.is_empty()).then(|| parts.join(" – "))
     }
 
     fn flow(&self, f: &FlowFacts) -> Vec<Line<'static>> {
