@@ -61,16 +61,15 @@ enum Event {
 
 /// Scans what was typed.
 pub(crate) fn run(lang: Lang, json: bool, what: args::Scan) -> Result<Ended> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    // Before the rules are read: from here on Ctrl-C ends in order.
-    runtime.spawn(asked_to_stop(Arc::clone(&stop)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let mut teller = Teller::new(lang, json, what.all);
     teller.loading();
     let loaded = Arc::new(rules::load(&what, lang)?);
     let pool = Arc::new(pool(&what, &runtime, &loaded, lang)?);
     teller.loaded(&loaded);
+    let stop = Arc::new(AtomicBool::new(false));
+    // Until here there are no totals to tell: Ctrl-C just ends.
+    runtime.spawn(asked_to_stop(Arc::clone(&stop)));
     let events = start(what, &runtime, pool, &loaded, &stop)?;
     let interrupted = listen(&events, &stop, &loaded, &mut teller)?;
     let ended = teller.finish(interrupted, &loaded)?;
@@ -130,9 +129,11 @@ fn start(
     loaded: &Arc<Loaded>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Receiver<Event>> {
-    let feeders = FILES_EACH * what.threads.and_then(|n| usize::try_from(n).ok()).unwrap_or_else(|| {
-        thread::available_parallelism().map_or(1, usize::from)
-    });
+    let feeders = FILES_EACH
+        * what
+            .threads
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let (paths, found) = sync_channel::<Found>(WAITING);
     let (events, heard) = sync_channel(WAITING);
     let found = Arc::new(Mutex::new(found));
@@ -161,12 +162,7 @@ fn named(name: String, work: impl FnOnce() + Send + 'static) -> Result<()> {
 }
 
 /// Tells what ends until all has, or until it is to stop. Returns whether it was broken off.
-fn listen(
-    events: &Receiver<Event>,
-    stop: &AtomicBool,
-    loaded: &Loaded,
-    teller: &mut Teller,
-) -> Result<bool> {
+fn listen(events: &Receiver<Event>, stop: &AtomicBool, loaded: &Loaded, teller: &mut Teller) -> Result<bool> {
     loop {
         if stop.load(Ordering::Relaxed) {
             return Ok(true);

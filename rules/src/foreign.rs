@@ -64,7 +64,9 @@ pub struct Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum ForeignError {
     /// More than allowed.
-    #[error("rules have {sources} sources and {bytes} bytes, at most {MAX_SOURCES} and {MAX_TEXT} are allowed")]
+    #[error(
+        "rules have {sources} sources and {bytes} bytes, at most {MAX_SOURCES} and {MAX_TEXT} are allowed"
+    )]
     TooMuch {
         /// How many sources.
         sources: usize,
@@ -91,9 +93,10 @@ pub fn compile(sources: &[Source]) -> Result<Foreign, ForeignError> {
     let mut refused = Vec::new();
     let sound: Vec<_> = sources.iter().map(|source| sound(source, &mut refused)).collect();
     let spaces: Vec<_> = (0..sources.len()).map(|at| format!("s{at}")).collect();
-    let parts = spaces.iter().zip(&sound).filter_map(|(namespace, text)| {
-        Some(Part { namespace, text: text.as_deref()? })
-    });
+    let parts = spaces
+        .iter()
+        .zip(&sound)
+        .filter_map(|(namespace, text)| Some(Part { namespace, text: text.as_deref()? }));
     let parts: Vec<_> = parts.collect();
     let routed = Routed::compile(&parts, &relaxed).map_err(|e| {
         let text = parts.get(e.part).map_or("", |p| p.text);
@@ -139,16 +142,18 @@ fn without(text: &str, places: &[usize]) -> Option<String> {
     goes_on.then(|| source::without_rules(text, &bad))
 }
 
-/// Gives each public rule an id, and says where it comes from.
+/// Gives each public rule an id, and says where it comes from. In the order of the sources, whatever group a rule is in,
+/// so that the same sources have the same ids.
 fn named(routed: &Routed, sources: &[Source]) -> (Pack, HashMap<RuleId, Origin>) {
     let (mut rules, mut origins, mut ids) = (Vec::new(), HashMap::new(), HashSet::new());
-    for rule in routed.rules().filter(|r| !r.is_private()) {
-        let at = rule.namespace().strip_prefix('s').and_then(|n| n.parse::<usize>().ok());
-        let Some((source, id)) = at.and_then(|at| sources.get(at)).zip(id(rule.identifier(), &mut ids)) else {
-            continue;
-        };
+    let at = |rule: &yara_x::Rule<'_, '_>| rule.namespace().strip_prefix('s')?.parse::<usize>().ok();
+    let public = routed.rules().filter(|r| !r.is_private());
+    let mut public: Vec<_> = public.filter_map(|r| Some((at(&r)?, r))).collect();
+    public.sort_by_key(|(at, _)| *at);
+    for (at, rule) in &public {
+        let Some((source, id)) = sources.get(*at).zip(id(rule.identifier(), &mut ids)) else { continue };
         origins.insert(id.clone(), Origin { yara: rule.identifier().into(), source: source.name.clone() });
-        rules.push(meta(id, &rule));
+        rules.push(meta(id, rule));
     }
     let pack = Pack {
         version: 0,
@@ -193,7 +198,8 @@ fn description(rule: &yara_x::Rule<'_, '_>) -> String {
 
 /// Returns what the author says of how bad a match is, in one of the usual ways, else the middle.
 fn severity(rule: &yara_x::Rule<'_, '_>) -> Severity {
-    let said = |wanted: &str| rule.metadata().find(|(key, _)| key.eq_ignore_ascii_case(wanted)).map(|(_, v)| v);
+    let said =
+        |wanted: &str| rule.metadata().find(|(key, _)| key.eq_ignore_ascii_case(wanted)).map(|(_, v)| v);
     let read = |value| match value {
         MetaValue::Integer(n) => of_score(n),
         MetaValue::String(text) => of_word(text),

@@ -154,8 +154,7 @@ impl Pool {
     pub async fn load_compiled(&self, pack: Arc<Pack>, compiled: &[u8]) -> Result<(), Reason> {
         let _one_at_a_time = self.loading.lock().await;
         let text = lean(&pack)?;
-        let request =
-            Request::LoadCompiled { pack: text.len() as u64, compiled: compiled.len() as u64 };
+        let request = Request::LoadCompiled { pack: text.len() as u64, compiled: compiled.len() as u64 };
         let mut file = memory_file(&text).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
         file.write_all(compiled).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
         self.start_workers(pack, Load { request, file }).await

@@ -193,8 +193,7 @@ fn the_sandbox_stands_or_says_what_is_missing() {
 #[test]
 fn a_hijacked_worker_gets_nothing() {
     let text = serde_json::to_vec(&marked_pack(1)).unwrap();
-    let load =
-        Load { request: Request::Load { size: text.len() as u64 }, file: memory_file(&text).unwrap() };
+    let load = Load { request: Request::Load { size: text.len() as u64 }, file: memory_file(&text).unwrap() };
     let attempts = [
         Attempt::OpenFile,
         Attempt::CreateFile,
@@ -246,7 +245,8 @@ fn the_base_pack_compiles_in_the_sandbox_and_scans() {
 #[test]
 fn rules_of_others_run_compiled_and_are_told_of_each_file() {
     let pool = Tested::new();
-    let text = "rule php { strings: $a = \"mark\" condition: $a and filename == \"a.php\" and owner == \"root\" }";
+    let text =
+        "rule php { strings: $a = \"mark\" condition: $a and filename == \"a.php\" and owner == \"root\" }";
     let source = khien_core::bundle::Source { name: "a.yar".to_owned(), text: text.to_owned() };
     let foreign = khien_rules::foreign::compile(&[source]).unwrap();
     pool.runtime.block_on(pool.pool.load_compiled(Arc::new(foreign.pack), &foreign.compiled)).unwrap();

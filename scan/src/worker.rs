@@ -124,7 +124,9 @@ fn answer(
         (Request::Scan(scan), Some(file)) => Ok(Reply::Scanned(scanners.scan(scan, &file))),
         (Request::Try(what), _) => Ok(Reply::Tried { refused: probe::attempt(what, parent) }),
         (Request::Scan(_), None) => Err(io::Error::other("a scan must bring a file")),
-        (Request::Load { .. } | Request::LoadCompiled { .. }, _) => Err(io::Error::other("a worker loads one pack")),
+        (Request::Load { .. } | Request::LoadCompiled { .. }, _) => {
+            Err(io::Error::other("a worker loads one pack"))
+        }
     }
 }
 

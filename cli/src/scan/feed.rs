@@ -107,10 +107,9 @@ impl Feed {
             return without_answer(ScanOutcome::TooLarge, Some(size));
         }
         let path = shown(path);
-        let externals = self.tells_names.then(|| Externals {
-            path: path.clone(),
-            owner: self.users.name(opened.inode.owner()),
-        });
+        let externals = self
+            .tells_names
+            .then(|| Externals { path: path.clone(), owner: self.users.name(opened.inode.owner()) });
         let scan = self.runtime.block_on(self.pool.scan_described(opened.file, &path, externals));
         How::Scanned(Box::new(Answer {
             outcome: scan.scanned.outcome,

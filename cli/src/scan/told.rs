@@ -82,7 +82,11 @@ struct Match<'a> {
 impl Teller {
     /// Prepares for one scan.
     pub(super) fn new(lang: Lang, json: bool, all: bool) -> Self {
-        let progress = io::stderr().is_terminal().then(|| Progress { stands: false, at: None, last: Untrusted::default() });
+        let progress = io::stderr().is_terminal().then(|| Progress {
+            stands: false,
+            at: None,
+            last: Untrusted::default(),
+        });
         Self {
             lang,
             json,
@@ -137,11 +141,11 @@ impl Teller {
     pub(super) fn finish(&mut self, interrupted: bool, loaded: &Loaded) -> Result<Ended> {
         let time = self.begun.elapsed();
         self.wipe();
-        for line in self.totals.lines(self.lang, &self.passed, time, interrupted) {
-            say(&line);
-        }
-        if !loaded.refused.is_empty() {
-            say(&t::REFUSED_TOTAL.with(self.lang, &[&loaded.refused.len()]));
+        if !self.json || self.progress.is_some() {
+            self.totals.lines(self.lang, &self.passed, time, interrupted).iter().for_each(|line| say(line));
+            if !loaded.refused.is_empty() {
+                say(&t::REFUSED_TOTAL.with(self.lang, &[&loaded.refused.len()]));
+            }
         }
         if self.json {
             print_json_line(&self.totals.summary(&self.passed, loaded, time, interrupted))?;

@@ -36,9 +36,24 @@ const MAX_LEFT_OUT: usize = 64;
 /// File systems that a kernel makes up, by their magic number: proc, sysfs, cgroup and cgroup2, debugfs, tracefs,
 /// securityfs, bpf, configfs, mqueue, pstore, efivarfs, fusectl, binfmt_misc, selinuxfs, devpts, nsfs, rpc_pipefs.
 const MADE_UP: [u32; 18] = [
-    0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673, 0xcafe_4a11,
-    0x6265_6570, 0x1980_0202, 0x6165_676c, 0xde5e_81e4, 0x6573_5543, 0x4249_4e4d, 0xf97c_ff8c, 0x1cd1,
-    0x6e73_6673, 0x6759_6969,
+    0x9fa0,
+    0x6265_6572,
+    0x0027_e0eb,
+    0x6367_7270,
+    0x6462_6720,
+    0x7472_6163,
+    0x7363_6673,
+    0xcafe_4a11,
+    0x6265_6570,
+    0x1980_0202,
+    0x6165_676c,
+    0xde5e_81e4,
+    0x6573_5543,
+    0x4249_4e4d,
+    0xf97c_ff8c,
+    0x1cd1,
+    0x6e73_6673,
+    0x6759_6969,
 ];
 
 /// What a walk finds.

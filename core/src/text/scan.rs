@@ -29,7 +29,8 @@ pub const NOT_TEXT: Message = Message::new("{}: không phải văn bản UTF-8",
 /// The sandbox is not whole: what is missing.
 pub const SANDBOX: Message = Message::new("Hộp cát: {}", "Sandbox: {}");
 /// No rules at all: what was named.
-pub const NO_RULES: Message = Message::new("không có luật nào dùng được trong {}", "no rule of {} can be used");
+pub const NO_RULES: Message =
+    Message::new("không có luật nào dùng được trong {}", "no rule of {} can be used");
 /// There are too many sources: the most files and MiB.
 pub const TOO_MANY_RULES: Message = Message::new(
     "quá nhiều luật: tối đa {} tệp và {} MiB",

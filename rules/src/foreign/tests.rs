@@ -98,10 +98,14 @@ fn no_rules_at_all_are_no_error() {
 
 #[test]
 fn severities_are_read_in_the_usual_ways() {
-    let all = [("critical", Some(Severity::Critical)), ("85", Some(Severity::High)), ("info", Some(Severity::Low))];
+    let all =
+        [("critical", Some(Severity::Critical)), ("85", Some(Severity::High)), ("info", Some(Severity::Low))];
     for (word, severity) in all {
         assert_eq!(of_word(word), severity, "{word}");
     }
-    assert_eq!((of_score(75), of_score(40), of_score(3)), (Some(Severity::Medium), Some(Severity::Low), None));
+    assert_eq!(
+        (of_score(75), of_score(40), of_score(3)),
+        (Some(Severity::Medium), Some(Severity::Low), None)
+    );
     assert_eq!(of_word("whatever"), None);
 }
