@@ -33,6 +33,8 @@ use super::{
 
 /// Read at a time, so that a lying size costs no memory.
 const PIECE: usize = 1 << 20;
+/// Read first: most files are smaller, and memory that is not taken need not be cleared.
+const FIRST_PIECE: usize = 32 << 10;
 /// Long enough for the first scan, which starts the engine's clock thread.
 const WARM_UP: Duration = Duration::from_secs(5);
 /// The most that a pack and its compiled form may take: ten times what the largest public collection needs.
@@ -188,7 +190,7 @@ fn read(file: &OwnedFd, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let had = bytes.len();
-        let want = PIECE.min(usize::try_from(most).unwrap_or(usize::MAX) - had);
+        let want = had.clamp(FIRST_PIECE, PIECE).min(usize::try_from(most).unwrap_or(usize::MAX) - had);
         if want == 0 {
             return Ok(bytes);
         }
