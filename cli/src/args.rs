@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Rules(Rules),
     #[command(subcommand)]
     Evidence(Evidence),
+    Scan(Scan),
 }
 
 /// `khien up`.
@@ -257,6 +258,27 @@ pub(crate) enum Evidence {
     },
 }
 
+/// `khien scan`.
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "pack")]
+    pub(crate) rules: Vec<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pack: Option<PathBuf>,
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) max_size: Option<u64>,
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) timeout: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub(crate) threads: Option<u64>,
+    #[arg(long)]
+    pub(crate) one_file_system: bool,
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
 /// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.
 pub(crate) fn parse() -> Result<Typed, clap::Error> {
     Typed::from_arg_matches(&command(language()).try_get_matches()?)
@@ -267,6 +289,7 @@ pub(crate) fn command(lang: Lang) -> clap::Command {
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
     let root = localized(Typed::command(), "", lang).disable_version_flag(true);
     let root = root.arg(explained(version, help::text("--version"), lang));
+    let root = root.mut_subcommand("scan", |c| c.after_help(help::SCAN_EXIT_CODES.get(lang)));
     root.after_help(help::EXIT_CODES.get(lang))
 }
 

@@ -11,6 +11,7 @@ mod exit;
 mod keys;
 mod output;
 mod response;
+mod scan;
 mod told;
 mod tui;
 mod up;
@@ -25,15 +26,39 @@ use khien_core::{
 };
 
 fn main() -> ExitCode {
+    if is_worker() {
+        // Before any runtime, log or key: the worker sandboxes itself as one thread that holds nothing.
+        return khien_scan::worker::main();
+    }
     let typed = match args::parse() {
         Ok(typed) => typed,
         Err(e) => return usage(&e),
     };
     let (lang, json) = (typed.global.lang, typed.global.json);
+    let typed = match typed.command {
+        // It needs neither home nor hub, and its exit codes are its own.
+        args::Command::Scan(what) => return scanned(scan::run(lang, json, what), lang, json),
+        command => Typed { command, ..typed },
+    };
     match run(typed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if exit::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => stopped(&exit::explain(&e, lang), lang, json),
+    }
+}
+
+/// Tells whether this process was started by its own scan pool.
+fn is_worker() -> bool {
+    let mut typed = std::env::args_os().skip(1);
+    typed.next().is_some_and(|word| word == "worker") && typed.next().is_none()
+}
+
+/// Ends a scan. Where it could not be done nothing may read as clean or as a match.
+fn scanned(ended: anyhow::Result<scan::Ended>, lang: Lang, json: bool) -> ExitCode {
+    match ended {
+        Ok(ended) => ExitCode::from(ended as u8),
+        Err(e) if exit::is_broken_pipe(&e) => ExitCode::from(Exit::Usage as u8),
+        Err(e) => stopped(&Stop { exit: Exit::Usage, ..exit::explain(&e, lang) }, lang, json),
     }
 }
 

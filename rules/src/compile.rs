@@ -124,9 +124,9 @@ fn streams(pack: &Pack, rule: &Rule<'_>) -> bool {
 }
 
 /// Says in one line what the compiler has against a source.
-fn told(name: &str, text: &str, error: &yara_x::errors::CompileError) -> CompileError {
+pub(crate) fn told(name: &str, text: &str, error: &yara_x::errors::CompileError) -> CompileError {
     let label = error.labels().next();
-    let at = label.as_ref().map_or(0, |l| l.span().start()).min(text.len());
+    let at = place(error).min(text.len());
     let detail = label.map(|l| l.text().to_owned()).filter(|t| !t.is_empty());
     let reason = detail.map_or_else(|| error.title().to_owned(), |d| format!("{}: {d}", error.title()));
     CompileError::Refused {
@@ -135,6 +135,11 @@ fn told(name: &str, text: &str, error: &yara_x::errors::CompileError) -> Compile
         code: error.code(),
         reason: shown(&reason),
     }
+}
+
+/// Returns where in its source an error is, in bytes.
+pub(crate) fn place(error: &yara_x::errors::CompileError) -> usize {
+    error.labels().next().map_or(0, |l| l.span().start())
 }
 
 /// Makes text of a pack fit for an error: cut and escaped.

@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod compile;
+pub mod external;
+pub mod foreign;
 pub mod indicator;
 pub mod pack;
 pub mod route;

@@ -1,6 +1,6 @@
 //! Runs compiled rules over bytes, with a time limit, a typed outcome and bounded proof of what was found.
 
-use std::{collections::HashMap, time::Duration};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use khien_core::{
     RuleId, Severity, Untrusted,
@@ -12,6 +12,7 @@ use yara_x::ScanError;
 
 use crate::{
     compile::{CompileError, Scope, compile},
+    external::{self, Externals},
     route::{self, LoadError, Routed},
 };
 
@@ -34,6 +35,7 @@ pub struct Engine {
 pub struct Scanner<'e> {
     engine: &'e Engine,
     scanner: route::Scanner<'e>,
+    externals: Option<Externals>,
 }
 
 /// How a scan ended and what it found.
@@ -85,7 +87,7 @@ impl Engine {
 
     /// Returns the ids of the rules that run, private ones left out.
     pub fn rules(&self) -> impl Iterator<Item = &RuleId> {
-        self.rules.rules().filter_map(|r| self.known.get(r.identifier())).map(|(id, _)| id)
+        self.rules.rules().filter_map(|r| self.known.get(&*name(&r))).map(|(id, _)| id)
     }
 
     /// Returns a scanner for many scans on one thread.
@@ -93,7 +95,7 @@ impl Engine {
     pub fn scanner(&self) -> Scanner<'_> {
         let mut scanner = self.rules.scanner();
         scanner.max_matches(MAX_MATCHES);
-        Scanner { engine: self, scanner }
+        Scanner { engine: self, scanner, externals: None }
     }
 
     /// Scans bytes once. Whoever scans often takes a [`scanner`](Self::scanner).
@@ -104,12 +106,31 @@ impl Engine {
 }
 
 impl Scanner<'_> {
+    /// Tells rules of others what the files to come are called and whose they are; `None`: nothing is known of them.
+    pub fn describe(&mut self, externals: Option<Externals>) {
+        if self.externals.is_some() && externals.is_none() {
+            external::NAMES.iter().for_each(|name| _ = self.scanner.set_global(name, ""));
+        }
+        self.externals = externals;
+    }
+
     /// Scans bytes. A scan that goes on ends at most about one second after the limit.
     #[must_use]
     pub fn scan(&mut self, bytes: &[u8], timeout: Duration) -> Scanned {
+        self.scan_inside(&Inside::default(), bytes, timeout)
+    }
+
+    /// Scans the bytes of a file that is inside the one that was [described](Self::describe).
+    #[must_use]
+    pub fn scan_inside(&mut self, inside: &Inside, bytes: &[u8], timeout: Duration) -> Scanned {
+        if let Some(externals) = &self.externals {
+            for (name, value) in externals.of(inside, bytes) {
+                self.scanner.set_global(name, &value);
+            }
+        }
         let known = &self.engine.known;
         let found = self.scanner.scan(bytes, timeout.saturating_add(ONE_BEAT), |rule| {
-            known.get(rule.identifier()).map(|known| (known, excerpts(rule, bytes)))
+            known.get(&*name(rule)).map(|known| (known, excerpts(rule, bytes)))
         });
         match found {
             Ok(found) => Scanned::of(hits(found)),
@@ -146,6 +167,14 @@ impl Scanned {
 /// Returns what the pack says of each YARA rule.
 fn known(pack: &Pack) -> HashMap<String, (RuleId, Severity)> {
     pack.rules.iter().filter_map(|r| Some((r.yara.clone()?, (r.id.clone(), r.severity)))).collect()
+}
+
+/// Returns the name by which a pack knows a rule. Rules of others keep the namespace of their source.
+pub(crate) fn name<'r>(rule: &yara_x::Rule<'_, 'r>) -> Cow<'r, str> {
+    match rule.namespace() {
+        "default" => rule.identifier().into(),
+        source => format!("{source}:{}", rule.identifier()).into(),
+    }
 }
 
 fn outcome_of(error: &ScanError) -> ScanOutcome {

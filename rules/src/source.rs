@@ -71,14 +71,29 @@ impl Declared<'_> {
     /// Returns the text without its imports and without the rules that `keep` does not name. What is left out
     /// becomes blanks, so that line numbers in errors still hold.
     pub(crate) fn without(&self, text: &str, keep: impl Fn(&Rule<'_>) -> bool) -> String {
-        let mut bytes = text.as_bytes().to_vec();
         let dropped = self.rules.iter().filter(|r| !keep(r)).map(|r| &r.place);
-        for place in self.imports.iter().chain(dropped) {
-            let Some(part) = bytes.get_mut(place.clone()) else { continue };
-            part.iter_mut().filter(|b| **b != b'\n').for_each(|b| *b = b' ');
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
+        blanked(text, self.imports.iter().chain(dropped))
     }
+
+    /// Returns the rules in which these places are, by their numbers, or `None` if one is in no rule.
+    pub(crate) fn rules_at(&self, places: &[usize]) -> Option<BTreeSet<usize>> {
+        let rule_at = |place: &usize| self.rules.iter().position(|r| r.place.contains(place));
+        places.iter().map(rule_at).collect()
+    }
+}
+
+/// Returns the text with blanks in the places of these rules.
+pub(crate) fn without_rules(text: &str, rules: &[&Rule<'_>]) -> String {
+    blanked(text, rules.iter().map(|r| &r.place))
+}
+
+fn blanked<'r>(text: &str, places: impl Iterator<Item = &'r Range<usize>>) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for place in places {
+        let Some(part) = bytes.get_mut(place.clone()) else { continue };
+        part.iter_mut().filter(|b| **b != b'\n').for_each(|b| *b = b' ');
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn events(text: &str) -> impl Iterator<Item = Event> {

@@ -37,6 +37,7 @@ use khien_core::{
     reason::{Lack, Reason, quoted},
 };
 use khien_rules::{
+    external::Externals,
     indicator::{digest::Digests, files::FileSets},
     scan::{MAX_HITS, Scanned},
     unpack::MAX_TROUBLES,
@@ -44,8 +45,9 @@ use khien_rules::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
+    process::Load,
     slot::{Job, Slot},
-    wire::{ScanReply, ScanRequest, What},
+    wire::{Request, ScanReply, ScanRequest, What},
 };
 /// Jobs that wait for a worker; who has more waits before handing them in.
 const MAX_WAITING: usize = 64;
@@ -138,10 +140,28 @@ impl Pool {
     /// Says why the pack or the workers are not to be had. The last good pack stays.
     pub async fn load(&self, pack: Arc<Pack>) -> Result<(), Reason> {
         let _one_at_a_time = self.loading.lock().await;
-        let text = serde_json::to_vec(&listed::without_entries(&pack))
-            .map_err(|e| Reason::PackUnreadable { error: quoted(&e.to_string()) })?;
-        let text = memory_file(&text).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
-        let text = Arc::new(text);
+        let text = lean(&pack)?;
+        let request = Request::Load { size: text.len() as u64 };
+        let file = memory_file(&text).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
+        self.start_workers(pack, Load { request, file }).await
+    }
+
+    /// The same with the compiled form of a pack's rules for files, which the caller made itself: it runs as machine
+    /// code in the workers. Nothing scans streams then.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn load_compiled(&self, pack: Arc<Pack>, compiled: &[u8]) -> Result<(), Reason> {
+        let _one_at_a_time = self.loading.lock().await;
+        let text = lean(&pack)?;
+        let request = Request::LoadCompiled { pack: text.len() as u64, compiled: compiled.len() as u64 };
+        let mut file = memory_file(&text).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
+        file.write_all(compiled).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
+        self.start_workers(pack, Load { request, file }).await
+    }
+
+    async fn start_workers(&self, pack: Arc<Pack>, load: Load) -> Result<(), Reason> {
+        let load = Arc::new(load);
         let (jobs, queue) = mpsc::channel(MAX_WAITING);
         let queue = Arc::new(tokio::sync::Mutex::new(queue));
         let pids = Arc::new(Pids::default());
@@ -151,7 +171,7 @@ impl Pool {
             let slot = Slot {
                 number,
                 program: self.program.clone(),
-                pack: Arc::clone(&text),
+                load: Arc::clone(&load),
                 time: self.limits.time,
                 queue: Arc::clone(&queue),
                 pids: Arc::clone(&pids),
@@ -178,7 +198,7 @@ impl Pool {
     pub async fn scan_stream(&self, bytes: Vec<u8>) -> Scanned {
         let scanned = match memory_file(&bytes) {
             Ok(file) => match tokio::time::timeout(self.limits.time, self.generation()).await {
-                Ok(Some(generation)) => self.scan(&generation, What::Stream, file).await.scanned,
+                Ok(Some(generation)) => self.scan(&generation, (What::Stream, None), file).await.scanned,
                 Ok(None) | Err(_) => without_hits(ScanOutcome::Timeout),
             },
             Err(_) => without_hits(ScanOutcome::Unreadable),
@@ -189,11 +209,21 @@ impl Pool {
 
     /// Scans an opened regular file and asks the lists about it. Before a pack is loaded it waits for one.
     pub async fn scan_file(&self, file: File, path: &Untrusted) -> FileScan {
+        self.scan_described(file, path, None).await
+    }
+
+    /// The same, and tells rules of others what the file is called and whose it is.
+    pub async fn scan_described(
+        &self,
+        file: File,
+        path: &Untrusted,
+        externals: Option<Externals>,
+    ) -> FileScan {
         let Some(generation) = self.generation().await else {
             let scanned = without_hits(ScanOutcome::Crashed);
             return FileScan { scanned, unseen: Vec::new(), sha256: None, pack: 0 };
         };
-        let reply = self.scan(&generation, What::File, file).await;
+        let reply = self.scan(&generation, (What::File, externals), file).await;
         let reply = listed::asked(reply, path, &generation.sets, Timestamp::now());
         self.gauge.scanned(reply.scanned.outcome);
         let ScanReply { scanned, unseen, sha256, .. } = reply;
@@ -222,9 +252,14 @@ impl Pool {
         self.current.subscribe().wait_for(Option::is_some).await.ok()?.clone()
     }
 
-    async fn scan(&self, generation: &Generation, what: What, file: impl Into<OwnedFd>) -> ScanReply {
+    async fn scan(
+        &self,
+        generation: &Generation,
+        (what, externals): (What, Option<Externals>),
+        file: impl Into<OwnedFd>,
+    ) -> ScanReply {
         let millis = u64::try_from(self.limits.time.as_millis()).unwrap_or(u64::MAX);
-        let request = ScanRequest { what, limit: self.limits.size, millis };
+        let request = ScanRequest { what, limit: self.limits.size, millis, externals };
         let (answer, reply) = oneshot::channel();
         let sent = generation.jobs.send(Job { request, file: file.into(), answer }).await;
         let reply = match sent {
@@ -294,6 +329,12 @@ fn without_answer(outcome: ScanOutcome) -> ScanReply {
 
 fn without_hits(outcome: ScanOutcome) -> Scanned {
     Scanned { outcome, hits: Vec::new() }
+}
+
+/// Writes a pack as a worker needs it.
+fn lean(pack: &Pack) -> Result<Vec<u8>, Reason> {
+    serde_json::to_vec(&listed::without_entries(pack))
+        .map_err(|e| Reason::PackUnreadable { error: quoted(&e.to_string()) })
 }
 
 /// Puts bytes in a file that is only in memory, so that they can be handed to a worker like any file.

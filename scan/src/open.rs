@@ -61,7 +61,10 @@ impl Opened {
 
     /// Opens a regular file at a path of which no part is a link. Looks what it is before it opens it for reading:
     /// opening a pipe or a device is itself an act.
-    fn at(path: &Path) -> Result<Self, NotOpened> {
+    ///
+    /// # Errors
+    /// [`NotOpened`].
+    pub fn at(path: &Path) -> Result<Self, NotOpened> {
         let place = place(path).map_err(not_opened)?;
         let found = fstat(&place).map_err(not_opened)?;
         match FileType::from_raw_mode(found.st_mode) {

@@ -23,6 +23,12 @@ use super::wire::{self, MAX_REPLY, Reply, Request};
 /// How long a worker may take to compile a pack.
 const LOAD: Duration = Duration::from_secs(60);
 
+/// What a worker loads first: the request, and the file that it speaks of.
+pub(super) struct Load {
+    pub(super) request: Request,
+    pub(super) file: File,
+}
+
 /// A worker that has compiled its pack. Dropping it kills it.
 pub(super) struct Process {
     child: Child,
@@ -43,26 +49,27 @@ pub(super) enum Gone {
 impl Process {
     /// Starts a worker from a program and has it compile the pack. The calling thread must outlive the worker: the
     /// kernel kills a worker with the thread that started it.
-    pub(super) fn start(program: &Path, pack: &File) -> Result<Self, Reason> {
+    pub(super) fn start(program: &Path, load: &Load) -> Result<Self, Reason> {
         let (socket, theirs) = UnixStream::pair().map_err(|e| Reason::NoSocket { error: e.into() })?;
         let child = Command::new(program)
             .arg0("khien-scan")
             .arg("worker")
             .env_clear()
             .current_dir("/")
+            // A Ctrl-C at the terminal is for the caller, who then ends the worker.
+            .process_group(0)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .map_err(|e| Reason::WorkerNotStarted { error: e.into() })?;
         let mut process = Self { child, socket, missing: Vec::new() };
-        process.load(pack)?;
+        process.load(load)?;
         Ok(process)
     }
 
-    fn load(&mut self, pack: &File) -> Result<(), Reason> {
-        let size = pack.metadata().map_err(|e| Reason::Os { error: e.into() })?.len();
-        match self.ask(Request::Load { size }, Some(pack.as_fd()), LOAD) {
+    fn load(&mut self, load: &Load) -> Result<(), Reason> {
+        match self.ask(load.request.clone(), Some(load.file.as_fd()), LOAD) {
             Ok(Reply::Loaded { missing }) => {
                 self.missing = missing;
                 Ok(())

@@ -1,7 +1,6 @@
 //! A thread that owns one worker process: hands it jobs, starts it again when it dies, each time a little later.
 
 use std::{
-    fs::File,
     io,
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
@@ -20,7 +19,7 @@ use tracing::warn;
 
 use super::{
     Gauge, Pids, coverage,
-    process::{Gone, Process},
+    process::{Gone, Load, Process},
     sandbox_coverage,
     wire::{Reply, Request, ScanReply, ScanRequest},
     without_answer,
@@ -42,7 +41,7 @@ pub(super) struct Job {
 pub(super) struct Slot {
     pub(super) number: usize,
     pub(super) program: PathBuf,
-    pub(super) pack: Arc<File>,
+    pub(super) load: Arc<Load>,
     pub(super) time: Duration,
     pub(super) queue: Arc<Mutex<mpsc::Receiver<Job>>>,
     pub(super) pids: Arc<Pids>,
@@ -64,7 +63,7 @@ impl Slot {
     }
 
     fn run(self, ready: oneshot::Sender<Result<Vec<Lack>, Reason>>) {
-        let process = match Process::start(&self.program, &self.pack) {
+        let process = match Process::start(&self.program, &self.load) {
             Ok(process) => process,
             Err(reason) => {
                 let _ = ready.send(Err(reason));
@@ -87,7 +86,7 @@ impl Slot {
 
     fn scan(&self, running: &mut Running, job: &Job) -> ScanReply {
         let Some(process) = self.living(running) else { return without_answer(ScanOutcome::Crashed) };
-        match process.ask(Request::Scan(job.request), Some(job.file.as_fd()), self.time * 2) {
+        match process.ask(Request::Scan(job.request.clone()), Some(job.file.as_fd()), self.time * 2) {
             Ok(Reply::Scanned(reply)) => {
                 running.deaths = 0;
                 reply
@@ -119,7 +118,7 @@ impl Slot {
     }
 
     fn start_again(&self) -> Option<Process> {
-        match Process::start(&self.program, &self.pack) {
+        match Process::start(&self.program, &self.load) {
             Ok(process) => {
                 self.pids.set(self.number, Some(process.pid()));
                 self.gauge.cover(sandbox_coverage(&process.missing));

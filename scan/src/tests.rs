@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
 use super::{
-    process::Process,
+    process::{Load, Process},
     wire::{Attempt, Reply, Request},
     *,
 };
@@ -193,7 +193,7 @@ fn the_sandbox_stands_or_says_what_is_missing() {
 #[test]
 fn a_hijacked_worker_gets_nothing() {
     let text = serde_json::to_vec(&marked_pack(1)).unwrap();
-    let pack = memory_file(&text).unwrap();
+    let load = Load { request: Request::Load { size: text.len() as u64 }, file: memory_file(&text).unwrap() };
     let attempts = [
         Attempt::OpenFile,
         Attempt::CreateFile,
@@ -206,7 +206,7 @@ fn a_hijacked_worker_gets_nothing() {
     ];
 
     for attempt in attempts {
-        let mut worker = Process::start(&program(), &pack).unwrap();
+        let mut worker = Process::start(&program(), &load).unwrap();
         match worker.ask(Request::Try(attempt), None, SOON) {
             Err(process::Gone::Crashed) | Ok(Reply::Tried { refused: Some(_) }) => {}
             other => panic!("{attempt:?} was not stopped: {other:?}"),
@@ -240,6 +240,38 @@ fn the_base_pack_compiles_in_the_sandbox_and_scans() {
     pool.runtime.block_on(pool.pool.load(Arc::new(base))).unwrap();
 
     assert_eq!(pool.scan(b"nothing to see").scanned.outcome, ScanOutcome::Clean);
+}
+
+#[test]
+fn rules_of_others_run_compiled_and_are_told_of_each_file() {
+    let pool = Tested::new();
+    let text =
+        "rule php { strings: $a = \"mark\" condition: $a and filename == \"a.php\" and owner == \"root\" }";
+    let source = khien_core::bundle::Source { name: "a.yar".to_owned(), text: text.to_owned() };
+    let foreign = khien_rules::foreign::compile(&[source]).unwrap();
+    pool.runtime.block_on(pool.pool.load_compiled(Arc::new(foreign.pack), &foreign.compiled)).unwrap();
+    let scan = |name: &str| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"a mark").unwrap();
+        let path = Untrusted::from(name);
+        let externals = Externals { path: path.clone(), owner: Some("root".into()) };
+        let scan = pool.pool.scan_described(file, &path, Some(externals));
+        pool.runtime.block_on(scan).scanned.outcome
+    };
+
+    assert_eq!(scan("/srv/a.php"), ScanOutcome::Matched);
+    assert_eq!(scan("/srv/b.php"), ScanOutcome::Clean);
+    assert_eq!(scan(&format!("/{}\u{1}/a.php", "\u{1}".repeat(4_000))), ScanOutcome::Matched);
+}
+
+#[test]
+fn a_compiled_form_that_is_none_is_refused() {
+    let pool = Tested::new();
+
+    let refused = pool.runtime.block_on(pool.pool.load_compiled(Arc::new(marked_pack(2)), b"no rules"));
+
+    assert!(matches!(refused, Err(Reason::RulesBroken { .. })), "{refused:?}");
+    assert_eq!(pool.scan(MARK).scanned.outcome, ScanOutcome::Matched);
 }
 
 /// A pool with one real worker.

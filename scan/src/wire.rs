@@ -17,7 +17,7 @@ use khien_core::{
     event::Unseen,
     reason::{Lack, Reason},
 };
-use khien_rules::{indicator::digest::Digests, scan::Scanned};
+use khien_rules::{external::Externals, indicator::digest::Digests, scan::Scanned};
 use rustix::{
     cmsg_space,
     net::{
@@ -27,17 +27,19 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The largest request: a few numbers.
-pub(super) const MAX_REQUEST: usize = 4 << 10;
+/// The largest request: a few numbers, a path of 4,096 bytes and a name of 256, each byte written with at most nine.
+pub(super) const MAX_REQUEST: usize = 48 << 10;
 /// The largest reply: 64 hits of four excerpts of 256 bytes and eight names of 255, each byte written with at most nine,
 /// and sixteen places that were not looked into.
 pub(super) const MAX_REPLY: usize = 2 << 20;
 
 /// What a worker is asked.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Request {
     /// Compile the pack that is in the file, which is of this many bytes, and close the sandbox.
     Load { size: u64 },
+    /// The same with rules for files that the caller compiled itself: a pack of so many bytes, then the compiled form.
+    LoadCompiled { pack: u64, compiled: u64 },
     /// Scan the file.
     Scan(ScanRequest),
     /// Try what the sandbox forbids. Harmless, and asked by tests only.
@@ -45,13 +47,16 @@ pub(super) enum Request {
 }
 
 /// What to scan and what it may cost.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ScanRequest {
     pub(super) what: What,
     /// No more bytes than these are read.
     pub(super) limit: u64,
     /// For how many milliseconds the rules may run.
     pub(super) millis: u64,
+    /// What rules of others are told of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) externals: Option<Externals>,
 }
 
 /// Which rules fit.

@@ -33,8 +33,12 @@ use super::{
 
 /// Read at a time, so that a lying size costs no memory.
 const PIECE: usize = 1 << 20;
+/// Read first: most files are smaller, and memory that is not taken need not be cleared.
+const FIRST_PIECE: usize = 32 << 10;
 /// Long enough for the first scan, which starts the engine's clock thread.
 const WARM_UP: Duration = Duration::from_secs(5);
+/// The most that a pack and its compiled form may take: ten times what the largest public collection needs.
+const MAX_COMPILED: u64 = 1 << 30;
 
 /// Serves the pool on standard input until it closes. Called first in `main`, before any thread exists.
 #[must_use]
@@ -51,10 +55,12 @@ fn serve() -> io::Result<()> {
     let parent = std::os::unix::process::parent_id();
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let confined = sandbox::confine();
-    let Some((Request::Load { size }, Some(file))) = wire::receive(&socket, MAX_REQUEST, None)? else {
-        return Err(io::Error::other("the first request must bring a pack"));
+    let engines = match wire::receive(&socket, MAX_REQUEST, None)? {
+        Some((Request::Load { size }, Some(file))) => engines(file, size),
+        Some((Request::LoadCompiled { pack, compiled }, Some(file))) => loaded(file, pack, compiled),
+        _ => return Err(io::Error::other("the first request must bring a pack")),
     };
-    let engines = match engines(file, size) {
+    let engines = match engines {
         Ok(engines) => engines,
         Err(reason) => return wire::send(&socket, &Reply::Refused { reason }, None),
     };
@@ -90,6 +96,26 @@ fn engines(file: OwnedFd, size: u64) -> Result<Engines, Reason> {
     })
 }
 
+/// Takes rules for files as the caller compiled them. None of them fits streams.
+fn loaded(file: OwnedFd, pack: u64, compiled: u64) -> Result<Engines, Reason> {
+    let size = pack.saturating_add(compiled);
+    if size > MAX_COMPILED {
+        return Err(Reason::PackTooLarge { limit: MAX_COMPILED });
+    }
+    let unreadable = |said: String| Reason::PackUnreadable { error: quoted(&said) };
+    let bytes = read(&file, size).map_err(|e| unreadable(e.to_string()))?;
+    let at = usize::try_from(pack).unwrap_or(usize::MAX);
+    let (pack, compiled) = bytes.split_at_checked(at).ok_or_else(|| unreadable("it is cut".to_owned()))?;
+    let pack: Pack = serde_json::from_slice(pack).map_err(|e| unreadable(e.to_string()))?;
+    let broken = |said: String| Reason::RulesBroken { error: quoted(&said) };
+    let none = Pack { rules: Vec::new(), sources: Vec::new(), ..pack.clone() };
+    Ok(Engines {
+        file: Engine::load(&pack, compiled).map_err(|e| broken(e.to_string()))?,
+        stream: Engine::compile(&none, Scope::Stream).map_err(|e| broken(e.to_string()))?,
+        wanted: listed::wanted(&pack),
+    })
+}
+
 fn answer(
     request: Request,
     file: Option<OwnedFd>,
@@ -100,7 +126,9 @@ fn answer(
         (Request::Scan(scan), Some(file)) => Ok(Reply::Scanned(scanners.scan(scan, &file))),
         (Request::Try(what), _) => Ok(Reply::Tried { refused: probe::attempt(what, parent) }),
         (Request::Scan(_), None) => Err(io::Error::other("a scan must bring a file")),
-        (Request::Load { .. }, _) => Err(io::Error::other("a worker loads one pack")),
+        (Request::Load { .. } | Request::LoadCompiled { .. }, _) => {
+            Err(io::Error::other("a worker loads one pack"))
+        }
     }
 }
 
@@ -137,6 +165,7 @@ impl Scanners<'_> {
             return without_hits(ScanOutcome::TooLarge, size);
         }
         let time = Duration::from_millis(scan.millis);
+        self.file.describe(scan.externals);
         let (scanned, unseen) = match scan.what {
             What::File => self.file_and_inside(&bytes, time),
             What::Stream => (self.stream.scan(&bytes, time), Vec::new()),
@@ -161,7 +190,7 @@ fn read(file: &OwnedFd, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let had = bytes.len();
-        let want = PIECE.min(usize::try_from(most).unwrap_or(usize::MAX) - had);
+        let want = had.clamp(FIRST_PIECE, PIECE).min(usize::try_from(most).unwrap_or(usize::MAX) - had);
         if want == 0 {
             return Ok(bytes);
         }

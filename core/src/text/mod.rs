@@ -13,6 +13,7 @@ pub mod hub;
 pub mod inside;
 pub mod problem;
 pub mod reason;
+pub mod scan;
 pub mod trouble;
 pub mod tui;
 pub mod usage;

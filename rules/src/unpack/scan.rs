@@ -56,7 +56,7 @@ struct Inner<'s, 'e> {
 
 impl Visitor for Inner<'_, '_> {
     fn file(&mut self, inside: &Inside, bytes: &[u8]) -> Flow {
-        let scanned = self.scanner.scan(bytes, (self.left)());
+        let scanned = self.scanner.scan_inside(inside, bytes, (self.left)());
         if scanned.outcome.is_trouble() {
             self.worst = self.worst.max(Some(scanned.outcome));
         }

@@ -7,10 +7,10 @@ use data_encoding::BASE64;
 use crate::harness::{Site, is_at, web_shell};
 
 /// One stored file of a zip: its bytes, and what its flags say.
-struct Entry<'a> {
-    name: &'a str,
-    bytes: &'a [u8],
-    flags: u16,
+pub(crate) struct Entry<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) flags: u16,
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn edxml(name: &str, attachment: &[u8]) -> String {
     )
 }
 
-fn zip(entries: &[Entry<'_>]) -> Vec<u8> {
+pub(crate) fn zip(entries: &[Entry<'_>]) -> Vec<u8> {
     let (mut bytes, mut list) = (Vec::new(), Vec::new());
     for Entry { name, bytes: content, flags } in entries {
         let at = bytes.len() as u32;

@@ -15,6 +15,7 @@ mod orders;
 mod place;
 mod playbook;
 mod report;
+mod scan;
 mod terminal;
 mod traffic;
 mod triage;

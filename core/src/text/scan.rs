@@ -1,0 +1,78 @@
+//! Words of `khien scan`.
+
+use super::Message;
+
+/// Heads a file that is clean.
+pub const CLEAN: Message = Message::new("SẠCH", "CLEAN");
+/// Heads a file or folder that was not scanned to its end.
+pub const NOT_SCANNED: Message = Message::new("CHƯA QUÉT", "NOT SCANNED");
+/// Says why a file was not scanned: path, reason.
+pub const WHY: Message = Message::new("CHƯA QUÉT  {}: {}", "NOT SCANNED  {}: {}");
+/// Says what inside a file that matched was not scanned: path, places and reasons.
+pub const PARTLY: Message = Message::new("CHƯA QUÉT HẾT  {}: {}", "PARTLY SCANNED  {}: {}");
+/// A folder lies too deep: the most levels.
+pub const TOO_DEEP: Message = Message::new("lồng nhau quá {} tầng", "more than {} levels deep");
+/// A path that was named holds no content.
+pub const NO_CONTENT: Message =
+    Message::new("không phải tệp thường hay thư mục", "neither a regular file nor a folder");
+
+/// Rules are being read.
+pub const LOADING: Message = Message::new("Đang nạp luật…", "Loading rules…");
+/// What is loaded: rules, sources.
+pub const LOADED: Message = Message::new("{} luật từ {} tệp", "{} rules from {} files");
+/// A rule or source that is left out: the compiler's words.
+pub const REFUSED: Message = Message::new("Bỏ qua luật: {}", "Rule left out: {}");
+/// More of them.
+pub const REFUSED_MORE: Message = Message::new("Và {} luật nữa bị bỏ qua", "And {} more rules left out");
+/// A source is no text: path.
+pub const NOT_TEXT: Message = Message::new("{}: không phải văn bản UTF-8", "{}: not UTF-8 text");
+/// The sandbox is not whole: what is missing.
+pub const SANDBOX: Message = Message::new("Hộp cát: {}", "Sandbox: {}");
+/// No rules at all: what was named.
+pub const NO_RULES: Message =
+    Message::new("không có luật nào dùng được trong {}", "no rule of {} can be used");
+/// There are too many sources: the most files and MiB.
+pub const TOO_MANY_RULES: Message = Message::new(
+    "quá nhiều luật: tối đa {} tệp và {} MiB",
+    "too many rules: at most {} files and {} MiB are allowed",
+);
+/// What to do about rules.
+pub const NEXT_RULES: Message = Message::new(
+    "xem lại --rules; không có nó thì dùng gói đi kèm chương trình",
+    "look at --rules; without it the pack that comes with this program is used",
+);
+/// No worker stands: why.
+pub const NO_WORKER: Message = Message::new("không quét được: {}", "cannot scan: {}");
+/// The rules do not compile: why.
+pub const NO_COMPILE: Message = Message::new("không biên dịch được luật: {}", "rules do not compile: {}");
+
+/// How far it is: files, bytes, files a second, matches, the last path.
+pub const PROGRESS: Message =
+    Message::new("{} tệp, {}, {} tệp/giây, {} khớp  {}", "{} files, {}, {} files/s, {} matches  {}");
+/// The totals: files, bytes, seconds, files a second, bytes a second.
+pub const TOTAL: Message = Message::new(
+    "Đã xem {} tệp, {} trong {} giây ({} tệp/giây, {}/giây)",
+    "{} files, {} in {} s ({} files/s, {}/s)",
+);
+/// How they ended: matched, clean, not scanned.
+pub const RESULT: Message =
+    Message::new("{} khớp, {} sạch, {} chưa quét", "{} matched, {} clean, {} not scanned");
+/// Of those that matched, some hold what was not scanned: how many.
+pub const PARTLY_TOTAL: Message = Message::new(
+    "{} tệp khớp còn phần bên trong chưa quét",
+    "{} files matched and hold something that was not scanned",
+);
+/// What has no content or leads elsewhere: links, pipes and the like, files that went.
+pub const PASSED: Message = Message::new(
+    "Không mở: {} liên kết, {} ống dẫn, ổ cắm và thiết bị; {} tệp biến mất trước khi quét",
+    "Not opened: {} links, {} pipes, sockets and devices; {} files went before they were scanned",
+);
+/// A place that was left out: path.
+pub const LEFT_OUT: Message =
+    Message::new("Không vào {}: nêu tên nó nếu muốn quét", "Left out {}: name it to have it scanned");
+/// Rules that are left out: how many.
+pub const REFUSED_TOTAL: Message =
+    Message::new("{} lỗi trong luật: phần đó không chạy", "{} errors in rules: those did not run");
+/// It was broken off.
+pub const INTERRUPTED: Message =
+    Message::new("Đã dừng giữa chừng: phần còn lại chưa quét", "Interrupted: the rest was not scanned");

@@ -1,0 +1,111 @@
+//! Rules of others run as they were meant, whatever stands beside them.
+
+use std::time::Duration;
+
+use khien_core::{Untrusted, event::ScanOutcome};
+
+use super::*;
+use crate::{Engine, external::Externals};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn compiled(texts: &[&str]) -> Foreign {
+    let source = |(at, text): (usize, &&str)| Source { name: format!("{at}.yar"), text: (*text).to_owned() };
+    compile(&texts.iter().enumerate().map(source).collect::<Vec<_>>()).unwrap()
+}
+
+/// Returns the ids of what matches, after the way through the compiled form.
+fn matching(foreign: &Foreign, path: &str, bytes: &[u8]) -> Vec<String> {
+    let engine = Engine::load(&foreign.pack, &foreign.compiled).unwrap();
+    let mut scanner = engine.scanner();
+    scanner.describe(Some(Externals { path: path.into(), owner: Some(Untrusted::from("root")) }));
+    let mut ids: Vec<_> = scanner.scan(bytes, SOON).hits.iter().map(|h| h.rule.to_string()).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn a_name_that_comes_twice_is_two_rules() {
+    let foreign = compiled(&[
+        "rule one { meta: score = 90 strings: $a = \"first\" condition: $a }",
+        "rule one { meta: severity = \"low\" strings: $a = \"second\" condition: $a }",
+    ]);
+
+    assert_eq!(matching(&foreign, "/x", b"the first"), ["one"]);
+    assert_eq!(matching(&foreign, "/x", b"first and second"), ["one", "one.2"]);
+    let severities: Vec<_> = foreign.pack.rules.iter().map(|r| (r.id.to_string(), r.severity)).collect();
+    assert!(severities.contains(&("one".to_owned(), Severity::High)), "{severities:?}");
+    assert!(severities.contains(&("one.2".to_owned(), Severity::Low)), "{severities:?}");
+    assert_eq!(foreign.origins[&"one.2".parse().unwrap()].source, "1.yar");
+}
+
+#[test]
+fn what_does_not_compile_is_told_with_its_line_and_the_rest_runs() {
+    let foreign = compiled(&[
+        "rule good { condition: true }\nrule bad {\n condition: nothing }\nrule leans { condition: bad }",
+        "rule good { condition: oops",
+        "include \"other.yar\" rule also { condition: true }",
+    ]);
+
+    assert_eq!(matching(&foreign, "/x", b"x"), ["good"]);
+    let told: Vec<_> = foreign.refused.iter().map(ToString::to_string).collect();
+    for begin in ["0.yar:3: ", "0.yar:4: ", "1.yar:1: ", "2.yar:1: "] {
+        assert!(told.iter().any(|t| t.starts_with(begin)), "{begin} in {told:?}");
+    }
+}
+
+#[test]
+fn without_its_global_rule_a_source_would_match_more_so_it_is_left_out() {
+    let foreign = compiled(&["global rule g { condition: nothing } rule r { condition: true }"]);
+
+    assert_eq!(matching(&foreign, "/x", b"x"), [""; 0]);
+    assert!(!foreign.refused.is_empty());
+}
+
+#[test]
+fn variables_hold_what_is_so_for_each_file() {
+    let foreign = compiled(&[
+        "rule name { condition: filename == \"a.php\" and extension == \".php\" and owner == \"root\" }",
+        "rule path { strings: $a = \"needle\" condition: $a and filepath contains \"/tmp/\" }",
+        "rule gif { condition: filetype == \"GIF\" and not filename matches /\\.gif$/i }",
+    ]);
+
+    assert_eq!(matching(&foreign, "/tmp/a.php", b"a needle"), ["name", "path"]);
+    assert_eq!(matching(&foreign, "/srv/b.php", b"a needle"), [""; 0]);
+    assert_eq!(matching(&foreign, "/srv/b.php", b"GIF89a needle"), ["gif"]);
+    assert_eq!(matching(&foreign, "/srv/b.gif", b"GIF89a needle"), [""; 0]);
+}
+
+#[test]
+fn what_was_told_of_one_file_is_forgotten_for_the_next() {
+    let foreign = compiled(&["rule name { condition: filename == \"a.php\" }"]);
+    let engine = Engine::load(&foreign.pack, &foreign.compiled).unwrap();
+    let mut scanner = engine.scanner();
+
+    scanner.describe(Some(Externals { path: "/a.php".into(), owner: None }));
+    let first = scanner.scan(b"x", SOON).outcome;
+    scanner.describe(None);
+    let second = scanner.scan(b"x", SOON).outcome;
+
+    assert_eq!((first, second), (ScanOutcome::Matched, ScanOutcome::Clean));
+}
+
+#[test]
+fn no_rules_at_all_are_no_error() {
+    assert_eq!(matching(&compiled(&[]), "/x", b"x"), [""; 0]);
+    assert_eq!(matching(&compiled(&["rule"]), "/x", b"x"), [""; 0]);
+}
+
+#[test]
+fn severities_are_read_in_the_usual_ways() {
+    let all =
+        [("critical", Some(Severity::Critical)), ("85", Some(Severity::High)), ("info", Some(Severity::Low))];
+    for (word, severity) in all {
+        assert_eq!(of_word(word), severity, "{word}");
+    }
+    assert_eq!(
+        (of_score(75), of_score(40), of_score(3)),
+        (Some(Severity::Medium), Some(Severity::Low), None)
+    );
+    assert_eq!(of_word("whatever"), None);
+}
