@@ -3,6 +3,7 @@
 pub(crate) mod clean;
 mod desk;
 pub(crate) mod files;
+mod large;
 pub(crate) mod recent;
 
 #[cfg(test)]

@@ -185,8 +185,11 @@ fn not_scanned(
 ) -> Finding {
     let about = format!("{}\0{path}", outcome.as_str());
     let what = khien_core::text::inside::not_scanned(outcome, unseen);
-    let path = Some(path);
-    Finding { path, ..Finding::about_agent(host, builtin::SCAN_FAILED, &about, what, at) }
+    let (path, rule) = match outcome {
+        ScanOutcome::Crashed => (Some(path), builtin::SCAN_KILLED),
+        _ => (Some(path), builtin::SCAN_FAILED),
+    };
+    Finding { path, ..Finding::about_agent(host, rule, &about, what, at) }
 }
 
 /// Notes a start. If the agent died before it, the host was unwatched for a while: that is an alert, unless the hub
