@@ -111,7 +111,8 @@ impl Space {
         // SAFETY: the range holds `len` bytes, and reading any of them gives one: the fault reads it in. A window that
         // is read in a second time may be another if the file was written to. Who reads here only searches, checks
         // every bound, and stands in a sandbox made for the case that this is not enough.
-        let bytes = unsafe { std::slice::from_raw_parts(ptr::with_exposed_provenance(BASE.load(Relaxed)), len) };
+        let bytes =
+            unsafe { std::slice::from_raw_parts(ptr::with_exposed_provenance(BASE.load(Relaxed)), len) };
         View { bytes, _space: PhantomData }
     }
 }

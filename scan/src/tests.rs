@@ -16,6 +16,7 @@ use super::{
     *,
 };
 
+mod formats;
 mod large;
 
 /// What the rule looks for, and bytes around it.

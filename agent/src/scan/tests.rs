@@ -132,7 +132,7 @@ impl Tested {
         self.runtime.block_on(async {
             let run = tokio::spawn(files::run(incoming, pool, reports, memory, shutdown));
             let mut all = Vec::new();
-            for path in first {
+            if let Some(path) = first {
                 events.send(changed(path)).await.unwrap();
                 all.extend(heard.recv().await);
             }

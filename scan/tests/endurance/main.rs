@@ -34,6 +34,10 @@ fn a_worker_that_dies_costs_no_more_than_the_scan_of_its_file() {
 fn program() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let program = here.parent().and_then(|deps| deps.parent()).unwrap().join("examples/worker");
-    assert!(program.exists(), "{} is missing: run all tests of the crate, which builds it", program.display());
+    assert!(
+        program.exists(),
+        "{} is missing: run all tests of the crate, which builds it",
+        program.display()
+    );
     program
 }
