@@ -5,6 +5,7 @@ mod desk;
 pub(crate) mod files;
 pub(crate) mod gate;
 mod governor;
+mod large;
 pub(crate) mod recent;
 
 #[cfg(test)]

@@ -114,11 +114,21 @@ pub mod builtin {
     pub const SENSOR_BLIND: &str = "khien.sensor.blind";
     /// A file could not be scanned.
     pub const SCAN_FAILED: &str = "khien.scan.failed";
+    /// A file killed the scan workers that looked at it.
+    pub const SCAN_KILLED: &str = "khien.scan.killed";
     /// An event came twice with different content.
     pub const EVENT_FORK: &str = "khien.event.fork";
     /// An agent sends more than its share.
     pub const AGENT_FLOOD: &str = "khien.agent.flood";
     /// Every built-in detector.
-    pub const ALL: [&str; 7] =
-        [AGENT_SILENT, ORDER_REFUSED, PACK_REFUSED, SENSOR_BLIND, SCAN_FAILED, EVENT_FORK, AGENT_FLOOD];
+    pub const ALL: [&str; 8] = [
+        AGENT_SILENT,
+        ORDER_REFUSED,
+        PACK_REFUSED,
+        SENSOR_BLIND,
+        SCAN_FAILED,
+        SCAN_KILLED,
+        EVENT_FORK,
+        AGENT_FLOOD,
+    ];
 }

@@ -186,7 +186,15 @@ fn not_scanned(
     let about = format!("{}\0{path}", outcome.as_str());
     let what = khien_core::text::inside::not_scanned(outcome, unseen);
     let path = Some(path);
-    Finding { path, ..Finding::about_agent(host, builtin::SCAN_FAILED, &about, what, at) }
+    Finding { path, ..Finding::about_agent(host, rule_of(outcome), &about, what, at) }
+}
+
+/// A file over which two workers died is more than one that could not be scanned.
+fn rule_of(outcome: ScanOutcome) -> &'static str {
+    match outcome {
+        ScanOutcome::Crashed => builtin::SCAN_KILLED,
+        _ => builtin::SCAN_FAILED,
+    }
 }
 
 /// Notes a start. If the agent died before it, the host was unwatched for a while: that is an alert, unless the hub
@@ -207,4 +215,15 @@ fn started(
     let what = words::DID_NOT_RUN.words_with(&[&words::span(from, at)]);
     let finding = Finding::about_agent(host, builtin::AGENT_SILENT, "", what, at);
     triage::take(tx, host, desk.pack, finding, desk.now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_kills_scan_workers_is_an_alert_of_its_own() {
+        assert_eq!(rule_of(ScanOutcome::Crashed), "khien.scan.killed");
+        assert_eq!(rule_of(ScanOutcome::TooLarge), "khien.scan.failed");
+    }
 }

@@ -21,6 +21,23 @@ pub fn eicar() -> Vec<u8> {
     SHIFTED.iter().map(|b| b - 1).collect()
 }
 
+/// Builds the pack of [`marked_pack`] with a rule for files over which a worker runs out of memory when it scans
+/// [`greedy`]: each `KHI` there may be the beginning of a match as long as the file.
+#[must_use]
+pub fn greedy_pack(version: u64) -> Pack {
+    let mut pack = marked_pack(version);
+    let strings = "$a = \"KHIEN-TEST-MARK\" $b = { 4B 48 49 [-] 21 22 23 24 }";
+    let text = pack.sources[0].text.replace("$a = \"KHIEN-TEST-MARK\"", strings);
+    pack.sources[0].text = text.replace("$a and filesize", "($a or $b) and filesize");
+    pack
+}
+
+/// Builds a file that takes more memory than a worker has, with the rule of [`greedy_pack`].
+#[must_use]
+pub fn greedy() -> Vec<u8> {
+    [b"KHI".repeat(17 << 20).as_slice(), &[0x21, 0x22, 0x23, 0x24]].concat()
+}
+
 /// Builds a pack of two rules, which match [`MARK`] and [`STREAM_MARK`].
 ///
 /// # Panics

@@ -11,6 +11,7 @@
 
 mod listed;
 pub mod open;
+mod paged;
 mod probe;
 mod process;
 mod sandbox;
@@ -23,7 +24,6 @@ use std::{
     fmt,
     fs::File,
     io::Write,
-    os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -52,6 +52,11 @@ use self::{
 /// Jobs that wait for a worker; who has more waits before handing them in.
 const MAX_WAITING: usize = 64;
 
+/// A larger file waits for a worker of its own, so that no other file waits for it.
+pub const LARGE: u64 = 64 << 20;
+/// Bytes a second that a scan may count on; the rules of a pack read some times as many.
+const SLOWEST: u64 = 8 << 20;
+
 /// What the pool tells whoever counts: how scans ended, and whether it can scan at all.
 pub trait Gauge: Send + Sync {
     /// States what the scan workers can do; the last statement holds.
@@ -65,7 +70,8 @@ pub trait Gauge: Send + Sync {
 /// What one scan may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long the rules may run; the worker is killed after twice as long.
+    /// How long the rules may run over a small file; a larger one has a second more for each 8 MiB. The worker is
+    /// killed after twice as long.
     pub time: Duration,
     /// The largest file that is scanned, in bytes.
     pub size: u64,
@@ -76,7 +82,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { time: Duration::from_secs(10), size: 64 << 20, workers: processors.min(2) }
+        Self { time: Duration::from_secs(10), size: paged::MOST, workers: processors.min(2) }
+    }
+}
+
+impl Limits {
+    /// Returns how long the rules may run over a file of so many bytes.
+    fn time_for(&self, size: u64) -> Duration {
+        self.time.saturating_add(Duration::from_secs(size.min(self.size) / SLOWEST))
     }
 }
 
@@ -107,6 +120,8 @@ struct Generation {
     pack: Arc<Pack>,
     sets: FileSets,
     jobs: mpsc::Sender<Job>,
+    /// For large files.
+    large: mpsc::Sender<Job>,
     pids: Arc<Pids>,
 }
 
@@ -162,24 +177,23 @@ impl Pool {
 
     async fn start_workers(&self, pack: Arc<Pack>, load: Load) -> Result<(), Reason> {
         let load = Arc::new(load);
-        let (jobs, queue) = mpsc::channel(MAX_WAITING);
-        let queue = Arc::new(tokio::sync::Mutex::new(queue));
+        let ((jobs, queue), (large, waiting)) = (queue(), queue());
         let pids = Arc::new(Pids::default());
-        let mut ready = Vec::new();
-        for number in 0..self.limits.workers.max(1) {
+        let slot = |number, queue: &Queue| Slot {
+            number,
+            program: self.program.clone(),
+            load: Arc::clone(&load),
+            queue: Arc::clone(queue),
+            pids: Arc::clone(&pids),
+            gauge: Arc::clone(&self.gauge),
+        };
+        let (mut ready, workers) = (Vec::new(), self.limits.workers.max(1));
+        for number in 0..workers {
             let (said, heard) = oneshot::channel();
-            let slot = Slot {
-                number,
-                program: self.program.clone(),
-                load: Arc::clone(&load),
-                time: self.limits.time,
-                queue: Arc::clone(&queue),
-                pids: Arc::clone(&pids),
-                gauge: Arc::clone(&self.gauge),
-            };
-            slot.start(said).map_err(|e| Reason::NoThread { error: e.into() })?;
+            slot(number, &queue).start(said).map_err(|e| Reason::NoThread { error: e.into() })?;
             ready.push(heard);
         }
+        slot(workers, &waiting).start_spare().map_err(|e| Reason::NoThread { error: e.into() })?;
         let mut missing = Vec::new();
         for heard in ready {
             missing = heard.await.map_err(|_| Reason::AgentFailed)??;
@@ -190,7 +204,7 @@ impl Pool {
         for (rule, error) in sets.broken() {
             tracing::error!(%rule, %error, "a list of the pack cannot be read");
         }
-        self.current.send_replace(Some(Arc::new(Generation { pack, sets, jobs, pids })));
+        self.current.send_replace(Some(Arc::new(Generation { pack, sets, jobs, large, pids })));
         Ok(())
     }
 
@@ -198,7 +212,7 @@ impl Pool {
     pub async fn scan_stream(&self, bytes: Vec<u8>) -> Scanned {
         let scanned = match memory_file(&bytes) {
             Ok(file) => match tokio::time::timeout(self.limits.time, self.generation()).await {
-                Ok(Some(generation)) => self.scan(&generation, (What::Stream, None), file).await.scanned,
+                Ok(Some(generation)) => self.scan(&generation, (What::Stream, None), file, 0).await.scanned,
                 Ok(None) | Err(_) => without_hits(ScanOutcome::Timeout),
             },
             Err(_) => without_hits(ScanOutcome::Unreadable),
@@ -223,7 +237,8 @@ impl Pool {
             let scanned = without_hits(ScanOutcome::Crashed);
             return FileScan { scanned, unseen: Vec::new(), sha256: None, pack: 0 };
         };
-        let reply = self.scan(&generation, (What::File, externals), file).await;
+        let size = file.metadata().map_or(0, |file| file.len());
+        let reply = self.scan(&generation, (What::File, externals), file, size).await;
         let reply = listed::asked(reply, path, &generation.sets, Timestamp::now());
         self.gauge.scanned(reply.scanned.outcome);
         let ScanReply { scanned, unseen, sha256, .. } = reply;
@@ -256,12 +271,16 @@ impl Pool {
         &self,
         generation: &Generation,
         (what, externals): (What, Option<Externals>),
-        file: impl Into<OwnedFd>,
+        file: File,
+        size: u64,
     ) -> ScanReply {
-        let millis = u64::try_from(self.limits.time.as_millis()).unwrap_or(u64::MAX);
+        let time = self.limits.time_for(size);
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let request = ScanRequest { what, limit: self.limits.size, millis, externals };
         let (answer, reply) = oneshot::channel();
-        let sent = generation.jobs.send(Job { request, file: file.into(), answer }).await;
+        let is_large = size > LARGE && size <= self.limits.size;
+        let jobs = if is_large { &generation.large } else { &generation.jobs };
+        let sent = jobs.send(Job { request, file: file.into(), answer }).await;
         let reply = match sent {
             Ok(()) => reply.await.unwrap_or_else(|_| without_answer(ScanOutcome::Crashed)),
             Err(_) => without_answer(ScanOutcome::Crashed),
@@ -291,6 +310,13 @@ impl Pids {
     fn all(&self) -> Vec<u32> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().copied().collect()
     }
+}
+
+type Queue = Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>;
+
+fn queue() -> (mpsc::Sender<Job>, Queue) {
+    let (jobs, queue) = mpsc::channel(MAX_WAITING);
+    (jobs, Arc::new(tokio::sync::Mutex::new(queue)))
 }
 
 /// Holds a worker, which a hostile file may have taken over, to what an honest one says.

@@ -17,9 +17,12 @@ use seccompiler::{
     TargetArch,
 };
 
-/// Address space while rules are compiled: a pack that wants more is refused by the kernel.
-const COMPILE_SPACE: u64 = 4 << 30;
-/// Address space that scanning may take beyond what the compiled rules take.
+use super::paged;
+
+/// Address space while rules are compiled, beside what is set aside for large files: a pack that wants more is refused
+/// by the kernel.
+const COMPILE_SPACE: u64 = (4 << 30) + paged::MOST;
+/// Address space, and memory, that scanning may take beyond what the compiled rules take.
 const SCAN_SPACE: u64 = 512 << 20;
 /// Open files: the socket, two that lead nowhere, the passed file, and one to spare.
 const OPEN_FILES: u64 = 8;
@@ -125,16 +128,20 @@ fn deny_paths() -> Result<(), Reason> {
     }
 }
 
+/// Of `statm` the first field is the address space and the sixth what may be written to. The second has a limit of its
+/// own, because a hijacked worker could give back the addresses that are set aside for large files and take memory.
 fn limit_space(statm: Option<&File>) -> Result<(), Reason> {
-    let mut head = [0; 32];
+    let mut head = [0; 128];
     let got = statm.ok_or(Reason::OwnSizeUnknown)?.read_at(&mut head, 0).map_err(os)?;
-    let pages: u64 = std::str::from_utf8(&head[..got])
-        .ok()
-        .and_then(|t| t.split_whitespace().next()?.parse().ok())
-        .ok_or(Reason::OwnSizeUnknown)?;
-    let most = pages.saturating_mul(rustix::param::page_size() as u64).saturating_add(SCAN_SPACE);
-    let limit = Rlimit { current: Some(most), maximum: Some(most) };
-    told(setrlimit(Resource::As, limit))
+    let fields: Vec<u64> = std::str::from_utf8(&head[..got])
+        .map(|text| text.split_whitespace().map_while(|field| field.parse().ok()).collect())
+        .unwrap_or_default();
+    let [space, _, _, _, _, data, ..] = fields[..] else { return Err(Reason::OwnSizeUnknown) };
+    for (resource, pages) in [(Resource::As, space), (Resource::Data, data)] {
+        let most = pages.saturating_mul(rustix::param::page_size() as u64).saturating_add(SCAN_SPACE);
+        told(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }))?;
+    }
+    Ok(())
 }
 
 fn filter_calls() -> Result<(), Reason> {

@@ -21,7 +21,7 @@ use super::{
     Gauge, Pids, coverage,
     process::{Gone, Load, Process},
     sandbox_coverage,
-    wire::{Reply, Request, ScanReply, ScanRequest},
+    wire::{Reply, Request, ScanReply, ScanRequest, What},
     without_answer,
 };
 
@@ -29,6 +29,8 @@ use super::{
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How far behind other programs of the host the worker for large files stands.
+const NICE: i32 = 10;
 
 /// One scan to do.
 pub(super) struct Job {
@@ -42,7 +44,6 @@ pub(super) struct Slot {
     pub(super) number: usize,
     pub(super) program: PathBuf,
     pub(super) load: Arc<Load>,
-    pub(super) time: Duration,
     pub(super) queue: Arc<Mutex<mpsc::Receiver<Job>>>,
     pub(super) pids: Arc<Pids>,
     pub(super) gauge: Arc<dyn Gauge>,
@@ -60,6 +61,26 @@ impl Slot {
     /// queue's other end is gone.
     pub(super) fn start(self, ready: oneshot::Sender<Result<Vec<Lack>, Reason>>) -> io::Result<()> {
         thread::Builder::new().name(format!("scan-{}", self.number)).spawn(move || self.run(ready)).map(drop)
+    }
+
+    /// Starts the thread of a slot that has a worker only while there is something to do, and one that stands back.
+    pub(super) fn start_spare(self) -> io::Result<()> {
+        thread::Builder::new().name("scan-large".to_owned()).spawn(move || self.run_spare()).map(drop)
+    }
+
+    fn run_spare(self) {
+        let mut running = Running { process: None, deaths: 0, not_before: Instant::now() };
+        while let Some(job) = self.next_job() {
+            if let Some(process) = self.living(&mut running) {
+                process.stand_back(NICE);
+            }
+            let reply = self.scan(&mut running, &job);
+            let _ = job.answer.send(reply);
+            if self.queue.blocking_lock().is_empty() {
+                running.process = None;
+                self.pids.set(self.number, None);
+            }
+        }
     }
 
     fn run(self, ready: oneshot::Sender<Result<Vec<Lack>, Reason>>) {
@@ -85,8 +106,15 @@ impl Slot {
     }
 
     fn scan(&self, running: &mut Running, job: &Job) -> ScanReply {
-        let Some(process) = self.living(running) else { return without_answer(ScanOutcome::Crashed) };
-        match process.ask(Request::Scan(job.request.clone()), Some(job.file.as_fd()), self.time * 2) {
+        // A worker that does not start is no file's fault: the file waits for one, as long as anybody asks.
+        while self.living(running).is_none() {
+            if job.answer.is_closed() || job.request.what == What::Stream {
+                return without_answer(ScanOutcome::Crashed);
+            }
+        }
+        let Some(process) = running.process.as_mut() else { return without_answer(ScanOutcome::Crashed) };
+        let limit = Duration::from_millis(job.request.millis).saturating_mul(2);
+        match process.ask(Request::Scan(job.request.clone()), Some(job.file.as_fd()), limit) {
             Ok(Reply::Scanned(reply)) => {
                 running.deaths = 0;
                 reply

@@ -16,6 +16,9 @@ use super::{
     *,
 };
 
+mod formats;
+mod large;
+
 /// What the rule looks for, and bytes around it.
 const MARK: &[u8] = b"before KHIEN-TEST-MARK after";
 const SOON: Duration = Duration::from_secs(20);
@@ -309,11 +312,15 @@ impl Tested {
     }
 
     fn with(limits: Limits) -> Self {
+        Self::loaded(limits, marked_pack(1))
+    }
+
+    fn loaded(limits: Limits, pack: Pack) -> Self {
         let told = Arc::new(Told::default());
         let pool = Arc::new(Pool::with_program(program(), limits, Arc::clone(&told) as _));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(pool.load(Arc::new(marked_pack(1)))).unwrap();
+        runtime.block_on(pool.load(Arc::new(pack))).unwrap();
         Self { pool, told, runtime }
     }
 
@@ -333,7 +340,7 @@ impl Tested {
 }
 
 fn limits() -> Limits {
-    Limits { time: Duration::from_secs(10), size: 64 << 20, workers: 1 }
+    Limits { time: Duration::from_secs(20), size: 64 << 20, workers: 1 }
 }
 
 /// The smallest program that has workers lies beside the test programs.

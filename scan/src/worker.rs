@@ -27,7 +27,9 @@ use khien_rules::{
 };
 
 use super::{
-    listed, probe, sandbox,
+    listed,
+    paged::{self, Space},
+    probe, sandbox,
     wire::{self, MAX_REQUEST, Reply, Request, ScanReply, ScanRequest, What},
 };
 
@@ -35,6 +37,10 @@ use super::{
 const PIECE: usize = 1 << 20;
 /// Read first: most files are smaller, and memory that is not taken need not be cleared.
 const FIRST_PIECE: usize = 32 << 10;
+/// The largest file that is read into memory before it is scanned. Of a larger one only windows are in memory.
+const WHOLE: u64 = 16 << 20;
+/// A file that is cut while it is scanned is scanned as it is then, so many times.
+const CUTS: usize = 3;
 /// Long enough for the first scan, which starts the engine's clock thread.
 const WARM_UP: Duration = Duration::from_secs(5);
 /// The most that a pack and its compiled form may take: ten times what the largest public collection needs.
@@ -55,6 +61,7 @@ fn serve() -> io::Result<()> {
     let parent = std::os::unix::process::parent_id();
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let confined = sandbox::confine();
+    let space = Space::reserve();
     let engines = match wire::receive(&socket, MAX_REQUEST, None)? {
         Some((Request::Load { size }, Some(file))) => engines(file, size),
         Some((Request::LoadCompiled { pack, compiled }, Some(file))) => loaded(file, pack, compiled),
@@ -64,9 +71,11 @@ fn serve() -> io::Result<()> {
         Ok(engines) => engines,
         Err(reason) => return wire::send(&socket, &Reply::Refused { reason }, None),
     };
-    let mut scanners =
-        Scanners { file: engines.file.scanner(), stream: engines.stream.scanner(), wanted: engines.wanted };
+    let (file, stream) = (engines.file.scanner(), engines.stream.scanner());
+    let mut scanners = Scanners { file, stream, wanted: engines.wanted, space };
     scanners.warm_up();
+    // Without it large files are told as too large.
+    scanners.space = scanners.space.filter(|space| space.serve().is_ok());
     wire::send(&socket, &Reply::Loaded { missing: sandbox::close(confined) }, None)?;
     while let Some((request, file)) = wire::receive(&socket, MAX_REQUEST, None)? {
         wire::send(&socket, &answer(request, file, &mut scanners, parent)?, None)?;
@@ -136,6 +145,8 @@ struct Scanners<'e> {
     file: Scanner<'e>,
     stream: Scanner<'e>,
     wanted: Wanted,
+    /// Where large files are seen; none where the host does not allow it.
+    space: Option<Space>,
 }
 
 impl Scanners<'_> {
@@ -146,33 +157,79 @@ impl Scanners<'_> {
         let _ = (self.file.scan(b"warm", WARM_UP), self.stream.scan(b"warm", WARM_UP));
     }
 
-    /// All that is inside a file is scanned in the time that it has.
-    fn file_and_inside(&mut self, bytes: &[u8], time: Duration) -> (Scanned, Vec<Unseen>) {
-        let until = Instant::now() + time;
-        let left = || until.saturating_duration_since(Instant::now());
-        let deep =
-            unpack::scan(&mut self.file, bytes, &Untrusted::default(), &unpack::Limits::default(), &left);
-        (deep.scanned, deep.troubles)
+    /// A file that shrinks or grows from one kind into the other while it is scanned is scanned again as it is then.
+    fn scan(&mut self, scan: ScanRequest, file: &OwnedFd) -> ScanReply {
+        let until = Instant::now() + Duration::from_millis(scan.millis);
+        self.file.describe(scan.externals);
+        for _ in 0..CUTS {
+            let Ok(stat) = rustix::fs::fstat(file) else { break };
+            let size = u64::try_from(stat.st_size).unwrap_or(0);
+            if size > scan.limit {
+                return without_hits(ScanOutcome::TooLarge, size);
+            }
+            let reply = match scan.what {
+                What::File if size > WHOLE => self.in_windows(file, size, until),
+                What::File => self.whole(scan.what, file, WHOLE.min(scan.limit), until),
+                What::Stream => self.whole(scan.what, file, scan.limit, until),
+            };
+            match reply {
+                Ok(Some(reply)) => return reply,
+                Ok(None) => {}
+                Err(_) => break,
+            }
+        }
+        without_hits(ScanOutcome::Unreadable, 0)
     }
 
-    fn scan(&mut self, scan: ScanRequest, file: &OwnedFd) -> ScanReply {
-        let bytes = match read(file, scan.limit.saturating_add(1)) {
-            Ok(bytes) => bytes,
-            Err(_) => return without_hits(ScanOutcome::Unreadable, 0),
-        };
-        let size = bytes.len() as u64;
-        if size > scan.limit {
-            return without_hits(ScanOutcome::TooLarge, size);
+    /// Scans what is read into memory. None: it is larger than `most` by now.
+    fn whole(
+        &mut self,
+        what: What,
+        file: &OwnedFd,
+        most: u64,
+        until: Instant,
+    ) -> io::Result<Option<ScanReply>> {
+        let bytes = read(file, most.saturating_add(1))?;
+        if bytes.len() as u64 > most {
+            return Ok(None);
         }
-        let time = Duration::from_millis(scan.millis);
-        self.file.describe(scan.externals);
-        let (scanned, unseen) = match scan.what {
-            What::File => self.file_and_inside(&bytes, time),
-            What::Stream => (self.stream.scan(&bytes, time), Vec::new()),
+        let (scanned, unseen) = match what {
+            What::File => file_and_inside(&mut self.file, &bytes, until),
+            What::Stream => (self.stream.scan(&bytes, left(until)), Vec::new()),
         };
-        let digests = Digests::of(&bytes, self.wanted);
-        ScanReply { scanned, unseen, sha256: digests.sha256, digests, size }
+        Ok(Some(replied((scanned, unseen), &bytes, self.wanted)))
     }
+
+    /// Scans what is never in memory as a whole. None: it was cut meanwhile.
+    fn in_windows(&mut self, file: &OwnedFd, size: u64, until: Instant) -> io::Result<Option<ScanReply>> {
+        let Some(space) = self.space.as_mut().filter(|_| size <= paged::MOST) else {
+            return Ok(Some(without_hits(ScanOutcome::TooLarge, size)));
+        };
+        let view = space.view(file, size);
+        let found = file_and_inside(&mut self.file, view.bytes(), until);
+        let reply = replied(found, view.bytes(), self.wanted);
+        match view.read() {
+            paged::Read::Whole => Ok(Some(reply)),
+            paged::Read::Cut => Ok(None),
+            paged::Read::Broken => Err(io::Error::other("a part of the file cannot be read")),
+        }
+    }
+}
+
+/// All that is inside a file is scanned in the time that it has.
+fn file_and_inside(scanner: &mut Scanner<'_>, bytes: &[u8], until: Instant) -> (Scanned, Vec<Unseen>) {
+    let (name, limits) = (Untrusted::default(), unpack::Limits::default());
+    let deep = unpack::scan(scanner, bytes, &name, &limits, &|| left(until));
+    (deep.scanned, deep.troubles)
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
+}
+
+fn replied((scanned, unseen): (Scanned, Vec<Unseen>), bytes: &[u8], wanted: Wanted) -> ScanReply {
+    let digests = Digests::of(bytes, wanted);
+    ScanReply { scanned, unseen, sha256: digests.sha256, digests, size: bytes.len() as u64 }
 }
 
 fn without_hits(outcome: ScanOutcome, size: u64) -> ScanReply {

@@ -25,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const QUICK: Duration = Duration::from_millis(100);
 /// The pause is at least so many times as long as the scan before it.
 const REST: u32 = 19;
-/// The longest pause.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The longest pause: that of a log of a gigabyte or more. The next walk would come as soon.
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Files that wait, are being scanned, or were a moment ago.
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ use khien_core::{
     protocol::Report,
 };
 use khien_scan::{
-    FileScan, Pool,
+    FileScan, LARGE, Pool,
     open::{Inode, NotOpened, Opened},
     users::Users,
 };
@@ -31,6 +31,7 @@ use tracing::{debug, warn};
 use super::{
     clean::{Clean, Stamp},
     desk::Desk,
+    large::Large,
     recent::Recent,
 };
 use crate::health::Meter;
@@ -79,12 +80,12 @@ pub(crate) async fn run(
     while open || !desk.is_idle() || !scans.is_empty() {
         let is_open = *gate.borrow_and_update();
         while is_open
-            && scans.len() < AT_ONCE
+            && context.has_room(scans.len())
             && let Some((path, process)) = desk.next()
         {
             scans.spawn(Arc::clone(&context).changed(path, process));
         }
-        let (due, idle) = (desk.due(), scans.len() < AT_ONCE);
+        let (due, idle) = (desk.due(), context.has_room(scans.len()));
         tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
@@ -94,6 +95,7 @@ pub(crate) async fn run(
                 Some(event) => desk.take(event),
                 None => open = false,
             },
+            () = context.large.came() => {}
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => desk.wake(Instant::now()),
             Some(calm) = incoming.calm.recv(), if idle && is_open => {
                 scans.spawn(Arc::clone(&context).calm(calm));
@@ -117,6 +119,8 @@ struct Context {
     meter: Arc<Meter>,
     clean: Arc<Clean>,
     users: Users,
+    /// Files that wait for the worker for large ones, and not for those that the others wait for.
+    large: Large,
     memory: Mutex<Memory>,
 }
 
@@ -137,7 +141,13 @@ impl Context {
             parked: Recent::new(REMEMBERED),
             troubled: Recent::new(REMEMBERED),
         };
-        Self { pool, reports, meter, clean, users: Users::default(), memory: Mutex::new(memory) }
+        let (users, large) = (Users::default(), Large::default());
+        Self { pool, reports, meter, clean, users, large, memory: Mutex::new(memory) }
+    }
+
+    /// Tells whether one more file may be opened while so many are in work.
+    fn has_room(&self, in_work: usize) -> bool {
+        in_work.saturating_sub(self.large.waiting()) < AT_ONCE
     }
 
     /// Looks at a file that changed.
@@ -181,6 +191,7 @@ impl Context {
         if self.is_parked(&inode) {
             return false;
         }
+        let _large = (inode.size > LARGE).then(|| self.large.enter()).flatten();
         let Some((scan, changed)) = self.try_scan(path, &file, &inode).await else {
             self.trouble(path, ScanOutcome::Unreadable).await;
             return false;

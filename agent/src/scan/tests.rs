@@ -11,11 +11,12 @@ use std::{
 
 use khien_core::{
     Sha256, Timestamp, Untrusted,
+    bundle::Pack,
     detection::Subject,
     event::{FileEvent, ScanOutcome},
     protocol::Report,
 };
-use khien_rules::sample::{MARK, marked_pack};
+use khien_rules::sample::{MARK, greedy, greedy_pack, marked_pack};
 use khien_scan::{Limits, Pool};
 use tokio::{
     runtime::Runtime,
@@ -66,6 +67,25 @@ fn a_pipe_and_a_file_that_is_too_large_are_reported_as_not_scanned() {
     assert_eq!(pool.meter.health(0).scans.get(&ScanOutcome::TooLarge), Some(&1));
 }
 
+#[test]
+fn a_file_that_kills_two_workers_is_told_as_such_and_set_aside() {
+    let (pool, dir) = (Tested::loaded(limits(), greedy_pack(1)), tempfile::tempdir().unwrap());
+    let dir = dir.path().canonicalize().unwrap();
+    let [bomb, link, other] = ["bomb", "link", "other"].map(|name| dir.join(name));
+    std::fs::write(&bomb, greedy()).unwrap();
+    std::fs::hard_link(&bomb, &link).unwrap();
+    std::fs::write(&other, MARK).unwrap();
+
+    let reports = pool.reports_after_the_first(&bomb, &[&link, &other]);
+
+    let [Report::NotScanned { path, outcome, .. }, Report::Detection(_)] = &reports[..] else {
+        panic!("{reports:?}")
+    };
+    assert_eq!((path.raw(), *outcome), (bomb.as_os_str().as_bytes(), ScanOutcome::Crashed));
+    // Under its other name it was not scanned again, or more workers would have died of it.
+    assert_eq!(pool.meter.health(0).scans.get(&ScanOutcome::Crashed), Some(&2));
+}
+
 /// A pool with one real worker.
 struct Tested {
     pool: Arc<Pool>,
@@ -79,37 +99,59 @@ impl Tested {
     }
 
     fn with(limits: Limits) -> Self {
+        Self::loaded(limits, marked_pack(1))
+    }
+
+    fn loaded(limits: Limits, pack: Pack) -> Self {
         let meter = Arc::new(Meter::default());
         let pool = Arc::new(Pool::with_program(program(), limits, Arc::clone(&meter) as _));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(pool.load(Arc::new(marked_pack(1)))).unwrap();
+        runtime.block_on(pool.load(Arc::new(pack))).unwrap();
         Self { pool, meter, runtime }
     }
 
     /// Has the files scanned as if they had changed, and returns what is reported until all is done.
     fn reports(&self, paths: &[&Path]) -> Vec<Report> {
+        self.reported(None, paths)
+    }
+
+    /// Does the same with others when there is a report of the first.
+    fn reports_after_the_first(&self, first: &Path, paths: &[&Path]) -> Vec<Report> {
+        self.reported(Some(first), paths)
+    }
+
+    fn reported(&self, first: Option<&Path>, paths: &[&Path]) -> Vec<Report> {
         let (events, taken) = mpsc::channel(16);
         let (_calm_in, calm) = mpsc::channel(1);
         let (reports, mut heard) = mpsc::channel(16);
         let (_stop, shutdown) = watch::channel(false);
+        let (incoming, memory) = (files::Incoming { events: taken, calm }, Arc::default());
+        let memory = (Arc::clone(&self.meter), memory);
+        let pool = Arc::clone(&self.pool);
         self.runtime.block_on(async {
+            let run = tokio::spawn(files::run(incoming, pool, reports, memory, (shutdown, watch::channel(true).1)));
+            let mut all = Vec::new();
+            if let Some(path) = first {
+                events.send(changed(path)).await.unwrap();
+                all.extend(heard.recv().await);
+            }
             for path in paths {
-                let path = Untrusted::new(path.as_os_str().as_bytes());
-                events.send(FileEvent { path, at: Timestamp::now(), process: None }).await.unwrap();
+                events.send(changed(path)).await.unwrap();
             }
             drop(events);
-            let (incoming, memory) = (files::Incoming { events: taken, calm }, Arc::default());
-            let memory = (Arc::clone(&self.meter), memory);
-            files::run(incoming, Arc::clone(&self.pool), reports, memory, (shutdown, watch::channel(true).1))
-                .await;
-            let mut all = Vec::new();
             while let Some(report) = heard.recv().await {
                 all.push(report);
             }
+            run.await.unwrap();
             all
         })
     }
+}
+
+fn changed(path: &Path) -> FileEvent {
+    let path = Untrusted::new(path.as_os_str().as_bytes());
+    FileEvent { path, at: Timestamp::now(), process: None }
 }
 
 pub(crate) fn limits() -> Limits {

@@ -89,10 +89,24 @@ const ALL: &[Builtin] = &[
         technique: None,
         title: Message::new("Tệp không quét được", "File could not be scanned"),
         explanation: Message::new(
-            "Tệp quá lớn, quá chậm, không đọc được hoặc làm hỏng tiến trình quét. Không quét được không có nghĩa là sạch.",
-            "The file was too large, too slow, unreadable or killed the scan worker. Not scanned is never clean.",
+            "Tệp quá lớn, quá chậm, không đọc được hoặc vượt một giới hạn. Không quét được không có nghĩa là sạch.",
+            "The file was too large, too slow, unreadable or met a limit. Not scanned is never clean.",
         ),
         next_step: Message::new("Xem tệp bằng tay.", "Look at the file by hand."),
+    },
+    Builtin {
+        rule: builtin::SCAN_KILLED,
+        severity: Severity::Medium,
+        technique: Some("T1562.001"),
+        title: Message::new("Tệp làm chết tiến trình quét", "File kills the scan workers"),
+        explanation: Message::new(
+            "Hai tiến trình quét đã chết khi đọc tệp này. Tệp có thể được tạo ra để tấn công bộ quét hoặc để không bị quét. Tác tử vẫn chạy; tệp được để riêng và không quét lại cho đến khi nó hoặc gói luật thay đổi.",
+            "Two scan workers died over this file. It may be made to attack the scanner, or not to be scanned. The agent runs on; the file is set aside and not scanned again until it or the rule pack changes.",
+        ),
+        next_step: Message::new(
+            "Coi tệp là đáng ngờ: thu bằng chứng, xem ai đã ghi nó, rồi cách ly.",
+            "Treat the file as suspicious: collect it as evidence, see who wrote it, then quarantine it.",
+        ),
     },
     Builtin {
         rule: builtin::EVENT_FORK,

@@ -128,7 +128,7 @@ impl<'w> Walk<'w> {
     /// Gives a decoder that wants all bytes at once as many as may be held; says so if that are not all and it matters.
     fn whole(&mut self, source: Source<'_>, matters: bool, with: fn(&mut Self, &[u8])) {
         let most = match source {
-            Source::Bytes(bytes) => return with(self, bytes),
+            Source::Bytes(bytes) => return self.start_of(bytes, matters, with),
             Source::File(..) => self.limits.entry.min(self.limits.held.saturating_sub(self.held)),
         };
         let Ok(bytes) = source.bytes(0, most) else { return self.trouble(NotSeen::Unreadable) };
@@ -136,6 +136,15 @@ impl<'w> Walk<'w> {
             self.trouble(NotSeen::Entry);
         }
         self.holding(bytes.len(), |walk| with(walk, &bytes));
+    }
+
+    /// Bytes may be a file that is seen and not held, of any size.
+    fn start_of(&mut self, bytes: &[u8], matters: bool, with: fn(&mut Self, &[u8])) {
+        let most = usize::try_from(self.limits.entry).unwrap_or(usize::MAX).min(bytes.len());
+        if matters && most < bytes.len() {
+            self.trouble(NotSeen::Entry);
+        }
+        with(self, &bytes[..most]);
     }
 
     /// Counts an inner file. After the last one that is allowed the walk ends.
