@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod compile;
+pub mod compiled;
 pub mod indicator;
 pub mod pack;
 pub mod route;

@@ -3,16 +3,19 @@
 //! ```text
 //! who scans ── open file or bytes ──► Pool ── job ──► slot (a thread) ── open file over a socket ──► worker (a process)
 //!                                                     kills it at twice the time limit             sandboxed, one pack
+//! One worker stands always. Another one is started while it is busy and more waits, and ends when it is idle.
 //! ```
 //! A file that could not be scanned to its end has an outcome of its own. It is never clean.
 //!
 //! A worker is the calling program itself, started again with the one argument `worker`: its `main` must call
 //! [`worker::main`] then, before anything else.
 
+mod brought;
 mod listed;
 pub mod open;
 mod probe;
 mod process;
+mod queue;
 mod sandbox;
 mod slot;
 pub mod users;
@@ -34,16 +37,19 @@ use khien_core::{
     asset::{Coverage, Sensor, Sight},
     bundle::Pack,
     event::{EXCERPT_MATCH, EXCERPT_SIDE, MAX_EXCERPTS, ScanOutcome, Unseen},
-    reason::{Lack, Reason, quoted},
+    reason::{Lack, Reason},
 };
 use khien_rules::{
     indicator::{digest::Digests, files::FileSets},
     scan::{MAX_HITS, Scanned},
     unpack::MAX_TROUBLES,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
+pub use self::brought::Compiled;
 use self::{
+    brought::Brought,
+    queue::Queue,
     slot::{Job, Slot},
     wire::{ScanReply, ScanRequest, What},
 };
@@ -67,7 +73,7 @@ pub struct Limits {
     pub time: Duration,
     /// The largest file that is scanned, in bytes.
     pub size: u64,
-    /// How many workers.
+    /// How many workers at most. One stands always, further ones while there is work for them.
     pub workers: usize,
 }
 
@@ -104,8 +110,10 @@ pub struct Pool {
 struct Generation {
     pack: Arc<Pack>,
     sets: FileSets,
-    jobs: mpsc::Sender<Job>,
-    pids: Arc<Pids>,
+    first: Slot,
+    most: usize,
+    /// Which further workers are there, by number; 0 is always.
+    there: Arc<Mutex<Vec<bool>>>,
 }
 
 /// The process ids of the workers of one pack, by slot.
@@ -132,45 +140,43 @@ impl Pool {
         }
     }
 
-    /// Loads a pack in fresh workers, and only when all of them stand lets go of the old ones.
+    /// Loads a pack in a fresh worker, and only when it stands lets go of the old ones.
     ///
     /// # Errors
-    /// Says why the pack or the workers are not to be had. The last good pack stays.
+    /// Says why the pack or the worker is not to be had. The last good pack stays.
     pub async fn load(&self, pack: Arc<Pack>) -> Result<(), Reason> {
+        self.load_with(pack, None).await
+    }
+
+    /// Loads a pack by its compiled form where that can be used, else from its source.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn load_with(&self, pack: Arc<Pack>, compiled: Option<Compiled>) -> Result<(), Reason> {
         let _one_at_a_time = self.loading.lock().await;
-        let text = serde_json::to_vec(&listed::without_entries(&pack))
-            .map_err(|e| Reason::PackUnreadable { error: quoted(&e.to_string()) })?;
-        let text = memory_file(&text).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
-        let text = Arc::new(text);
-        let (jobs, queue) = mpsc::channel(MAX_WAITING);
-        let queue = Arc::new(tokio::sync::Mutex::new(queue));
-        let pids = Arc::new(Pids::default());
-        let mut ready = Vec::new();
-        for number in 0..self.limits.workers.max(1) {
-            let (said, heard) = oneshot::channel();
-            let slot = Slot {
-                number,
-                program: self.program.clone(),
-                pack: Arc::clone(&text),
-                time: self.limits.time,
-                queue: Arc::clone(&queue),
-                pids: Arc::clone(&pids),
-                gauge: Arc::clone(&self.gauge),
-            };
-            slot.start(said).map_err(|e| Reason::NoThread { error: e.into() })?;
-            ready.push(heard);
-        }
-        let mut missing = Vec::new();
-        for heard in ready {
-            missing = heard.await.map_err(|_| Reason::AgentFailed)??;
-        }
-        self.gauge.cover(sandbox_coverage(&missing));
-        self.gauge.loaded(pack.version);
+        let first = Slot {
+            number: 0,
+            program: self.program.clone(),
+            pack: Arc::new(Brought::new(&pack, compiled)?),
+            time: self.limits.time,
+            queue: Arc::new(Queue::new(MAX_WAITING)),
+            pids: Arc::new(Pids::default()),
+            gauge: Arc::clone(&self.gauge),
+        };
+        let (said, heard) = oneshot::channel();
+        first.clone().start(said).map_err(|e| Reason::NoThread { error: e.into() })?;
+        let most = self.limits.workers.max(1);
         let sets = FileSets::new(&pack);
-        for (rule, error) in sets.broken() {
+        let there = Arc::new(Mutex::new(vec![false; most]));
+        // From here on its drop ends the worker.
+        let generation = Arc::new(Generation { pack, sets, first, most, there });
+        let missing = heard.await.map_err(|_| Reason::AgentFailed)??;
+        self.gauge.cover(sandbox_coverage(&missing));
+        self.gauge.loaded(generation.pack.version);
+        for (rule, error) in generation.sets.broken() {
             tracing::error!(%rule, %error, "a list of the pack cannot be read");
         }
-        self.current.send_replace(Some(Arc::new(Generation { pack, sets, jobs, pids })));
+        self.current.send_replace(Some(generation));
         Ok(())
     }
 
@@ -203,7 +209,7 @@ impl Pool {
     /// Returns the process ids of the workers.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        self.current.borrow().as_ref().map(|g| g.pids.all()).unwrap_or_default()
+        self.current.borrow().as_ref().map(|g| g.first.pids.all()).unwrap_or_default()
     }
 
     /// Returns the largest file that is scanned, in bytes.
@@ -226,12 +232,33 @@ impl Pool {
         let millis = u64::try_from(self.limits.time.as_millis()).unwrap_or(u64::MAX);
         let request = ScanRequest { what, limit: self.limits.size, millis };
         let (answer, reply) = oneshot::channel();
-        let sent = generation.jobs.send(Job { request, file: file.into(), answer }).await;
-        let reply = match sent {
-            Ok(()) => reply.await.unwrap_or_else(|_| without_answer(ScanOutcome::Crashed)),
-            Err(_) => without_answer(ScanOutcome::Crashed),
-        };
+        if generation.first.queue.hand_in(Job { request, file: file.into(), answer }).await {
+            generation.start_further();
+        }
+        let reply = reply.await.unwrap_or_else(|_| without_answer(ScanOutcome::Crashed));
         believable(reply, &generation.pack)
+    }
+}
+
+impl Generation {
+    /// Starts one more worker, if there may be one; it takes up its work as soon as it stands.
+    fn start_further(&self) {
+        let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(number) = (1..self.most).find(|n| !there[*n]) else { return };
+        there[number] = true;
+        drop(there);
+        let gone = Arc::clone(&self.there);
+        let ended = move || gone.lock().unwrap_or_else(PoisonError::into_inner)[number] = false;
+        if let Err(error) = (Slot { number, ..self.first.clone() }).start_further(ended) {
+            self.there.lock().unwrap_or_else(PoisonError::into_inner)[number] = false;
+            tracing::warn!(%error, "no thread for a further scan worker");
+        }
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.first.queue.close();
     }
 }
 

@@ -1,7 +1,8 @@
-//! The sandboxed scan worker: one process that compiles one pack and then scans what it is
-//! handed, until its pool closes the socket or kills it.
+//! The sandboxed scan worker: one process that takes one pack, loads its compiled form or compiles it, and then scans
+//! what it is handed, until its pool closes the socket or kills it.
 //!
-//! It opens nothing by itself. The pack was verified by its pool's owner; no hostile byte is read before the sandbox stands.
+//! It opens nothing by itself. The pack was verified by its pool's owner; no hostile byte is read before the sandbox
+//! stands. A compiled form is machine code: it is loaded only if it has the digest that the verified pack names.
 
 use std::{
     io,
@@ -15,20 +16,21 @@ use std::{
 
 use khien_core::{
     Untrusted,
-    bundle::{MAX_PACK, Pack},
+    bundle::{MAX_FORM, MAX_PACK, Pack},
     event::{ScanOutcome, Unseen},
     reason::{Reason, quoted},
 };
 use khien_rules::{
-    compile::Scope,
+    compiled,
     indicator::digest::{Digests, Wanted},
     scan::{Engine, Scanned, Scanner},
     unpack,
 };
 
 use super::{
+    brought::Facts,
     listed, probe, sandbox,
-    wire::{self, MAX_REQUEST, Reply, Request, ScanReply, ScanRequest, What},
+    wire::{self, MAX_REQUEST, Reply, Request, ScanReply, ScanRequest, Way, What},
 };
 
 /// Read at a time, so that a lying size costs no memory.
@@ -51,21 +53,40 @@ fn serve() -> io::Result<()> {
     let parent = std::os::unix::process::parent_id();
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let confined = sandbox::confine();
-    let Some((Request::Load { size }, Some(file))) = wire::receive(&socket, MAX_REQUEST, None)? else {
-        return Err(io::Error::other("the first request must bring a pack"));
-    };
-    let engines = match engines(file, size) {
-        Ok(engines) => engines,
+    let load = received(&socket)?;
+    let (engines, way) = match ready(&load) {
+        Ok(ready) => ready,
         Err(reason) => return wire::send(&socket, &Reply::Refused { reason }, None),
     };
+    drop(load);
     let mut scanners =
         Scanners { file: engines.file.scanner(), stream: engines.stream.scanner(), wanted: engines.wanted };
     scanners.warm_up();
-    wire::send(&socket, &Reply::Loaded { missing: sandbox::close(confined) }, None)?;
+    wire::send(&socket, &Reply::Loaded { missing: sandbox::close(confined), way }, None)?;
     while let Some((request, file)) = wire::receive(&socket, MAX_REQUEST, None)? {
         wire::send(&socket, &answer(request, file, &mut scanners, parent)?, None)?;
     }
     Ok(())
+}
+
+/// What the pool brought: the pack and perhaps its compiled form.
+struct Load {
+    text: OwnedFd,
+    size: u64,
+    compiled: Option<(Facts, OwnedFd)>,
+}
+
+fn received(socket: &UnixStream) -> io::Result<Load> {
+    let mut compiled = None;
+    loop {
+        match wire::receive(socket, MAX_REQUEST, None)? {
+            Some((Request::Compiled(facts), Some(file))) if compiled.is_none() => {
+                compiled = Some((facts, file))
+            }
+            Some((Request::Load { size }, Some(text))) => return Ok(Load { text, size, compiled }),
+            _ => return Err(io::Error::other("the first request must bring a pack")),
+        }
+    }
 }
 
 struct Engines {
@@ -74,20 +95,34 @@ struct Engines {
     wanted: Wanted,
 }
 
-fn engines(file: OwnedFd, size: u64) -> Result<Engines, Reason> {
-    if size > MAX_PACK as u64 {
+fn ready(load: &Load) -> Result<(Engines, Way), Reason> {
+    if load.size > MAX_PACK as u64 {
         return Err(Reason::PackTooLarge { limit: MAX_PACK as u64 });
     }
     let unreadable = |said: String| Reason::PackUnreadable { error: quoted(&said) };
-    let text = read(&file, size).map_err(|e| unreadable(e.to_string()))?;
+    let text = read(&load.text, load.size).map_err(|e| unreadable(e.to_string()))?;
     let pack: Pack = serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))?;
+    let wanted = listed::wanted(&pack);
+    let (compiled::Engines { file, stream }, way) = rules(&pack, load.compiled.as_ref())?;
+    Ok((Engines { file, stream, wanted }, way))
+}
+
+/// Loads the compiled form, or compiles the source where there is none that can be used.
+fn rules(pack: &Pack, form: Option<&(Facts, OwnedFd)>) -> Result<(compiled::Engines, Way), Reason> {
+    let unusable = match form.map(|(facts, file)| from_compiled(pack, *facts, file)) {
+        Some(Ok(engines)) => return Ok((engines, Way::Compiled)),
+        Some(Err(why)) => Some(why),
+        None => None,
+    };
     let broken = |said: String| Reason::RulesBroken { error: quoted(&said) };
-    let compile = |scope| Engine::compile(&pack, scope).map_err(|e| broken(e.to_string()));
-    Ok(Engines {
-        file: compile(Scope::File)?,
-        stream: compile(Scope::Stream)?,
-        wanted: listed::wanted(&pack),
-    })
+    let engines = compiled::Engines::compile(pack).map_err(|e| broken(e.to_string()))?;
+    Ok((engines, Way::Source { unusable }))
+}
+
+/// Its digest is compared here, on the bytes that are then loaded: what lies on the disk may have changed meanwhile.
+fn from_compiled(pack: &Pack, facts: Facts, file: &OwnedFd) -> Result<compiled::Engines, String> {
+    let bytes = read(file, facts.size.min(MAX_FORM as u64)).map_err(|e| e.to_string())?;
+    compiled::load(pack, facts.sha256, facts.inflated, &bytes).map_err(|e| e.to_string())
 }
 
 fn answer(
@@ -100,7 +135,7 @@ fn answer(
         (Request::Scan(scan), Some(file)) => Ok(Reply::Scanned(scanners.scan(scan, &file))),
         (Request::Try(what), _) => Ok(Reply::Tried { refused: probe::attempt(what, parent) }),
         (Request::Scan(_), None) => Err(io::Error::other("a scan must bring a file")),
-        (Request::Load { .. }, _) => Err(io::Error::other("a worker loads one pack")),
+        (Request::Load { .. } | Request::Compiled(_), _) => Err(io::Error::other("a worker loads one pack")),
     }
 }
 
