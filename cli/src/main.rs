@@ -6,6 +6,7 @@
 mod args;
 mod client;
 mod command;
+mod compile;
 mod config;
 mod exit;
 mod keys;
@@ -25,6 +26,9 @@ use khien_core::{
 };
 
 fn main() -> ExitCode {
+    if compile::is_asked() {
+        return compile::main();
+    }
     let typed = match args::parse() {
         Ok(typed) => typed,
         Err(e) => return usage(&e),

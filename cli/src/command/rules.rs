@@ -10,18 +10,14 @@ use khien_core::{
     signature::{Purpose, Signed},
     text::{command as t, trouble},
 };
-use khien_rules::{
-    base_pack, check,
-    check::CheckReport,
-    compiled::{self, BuildError, Built},
-    pack,
-};
+use khien_rules::{base_pack, check, check::CheckReport, compiled::Built, pack};
 use serde::Serialize;
 
 use super::Context;
 use crate::{
     args,
     client::Client,
+    compile,
     exit::{Exit, Stop},
     keys::Keys,
     output::{Facts, print, print_json, say},
@@ -105,20 +101,19 @@ async fn push(context: &Context, dir: Option<&Path>) -> Result<()> {
         }
         None => base_pack(now),
     };
-    let built = tokio::task::spawn_blocking(move || build(pack)).await?;
-    let state = hand_over(context, &client, &keys, built).await?;
+    let state = hand_over(context, &client, &keys, build(pack).await).await?;
     told(context, &state)
 }
 
 /// A pack and its compiled form for machines like this one.
 pub(crate) struct Ready {
     pack: Pack,
-    compiled: Result<Built, BuildError>,
+    compiled: Result<Built>,
 }
 
 /// Compiles a pack, so that agents need not.
-pub(crate) fn build(pack: Pack) -> Ready {
-    Ready { compiled: compiled::build(&pack), pack }
+pub(crate) async fn build(pack: Pack) -> Ready {
+    Ready { compiled: compile::build(&pack).await, pack }
 }
 
 /// Hands a compiled form to the hub, then the pack that names it, signed. Without one agents compile the rules
@@ -162,6 +157,7 @@ fn told(context: &Context, state: &PackState) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use khien_core::bundle;
+    use khien_rules::compiled;
 
     use super::*;
 
@@ -169,10 +165,9 @@ mod tests {
     fn the_base_pack_is_signed_so_that_agents_take_it() {
         let keys = Keys::for_tests([7; 32]);
         let pack = base_pack(Timestamp::UNIX_EPOCH);
-        let Ready { pack: built_of, compiled } = build(pack.clone());
-        let built = compiled.ok().unwrap();
+        let built = compiled::build(&pack).unwrap();
 
-        let release = Release { pack: built_of, forms: vec![built.form.clone()] };
+        let release = Release { pack: pack.clone(), forms: vec![built.form.clone()] };
         let signed = sign(&release, &keys, Lang::En).unwrap();
 
         assert_eq!(bundle::open(&signed, &[keys.public()]).unwrap(), pack);

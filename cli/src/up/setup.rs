@@ -15,11 +15,7 @@ use khien_core::{
     asset::{NO_AGENCY, Presence},
     text::{command as t, trouble},
 };
-use tokio::{
-    process::Command,
-    task::{JoinHandle, spawn_blocking},
-    time::timeout,
-};
+use tokio::{process::Command, task::JoinHandle, time::timeout};
 
 use super::{AGENT_AGAIN, AGENT_START, HUB_AGAIN, HUB_START, beside, child::Program, did_not_start};
 use crate::{
@@ -183,7 +179,7 @@ impl BasePack {
         let is_first = !context.home.join("hub/hub.sqlite").is_file();
         let pack = khien_rules::base_pack(Timestamp::now());
         let version = pack.version;
-        Self { version, building: is_first.then(|| spawn_blocking(move || rules::build(pack))) }
+        Self { version, building: is_first.then(|| tokio::spawn(rules::build(pack))) }
     }
 
     /// Signs it and hands it over if the hub's is older.
@@ -191,7 +187,7 @@ impl BasePack {
         if ready.client.pack_state().await?.version >= self.version {
             return Ok(());
         }
-        let build = || spawn_blocking(|| rules::build(khien_rules::base_pack(Timestamp::now())));
+        let build = || tokio::spawn(rules::build(khien_rules::base_pack(Timestamp::now())));
         let built = self.building.unwrap_or_else(build).await?;
         rules::hand_over(context, &ready.client, &ready.keys, built).await.map(|_| ())
     }

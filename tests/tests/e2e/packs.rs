@@ -72,7 +72,8 @@ fn a_compiled_form_that_only_an_altered_pack_names_is_not_loaded() {
     let pack = fs::read_to_string(site.home.join("agent/pack.json")).unwrap();
     let named = Sha256::of(&good).to_string();
     assert!(pack.contains(&named));
-    fs::write(site.home.join("agent/pack.json"), pack.replace(&named, &Sha256::of(evil).to_string())).unwrap();
+    fs::write(site.home.join("agent/pack.json"), pack.replace(&named, &Sha256::of(evil).to_string()))
+        .unwrap();
     fs::write(compiled(&site), evil).unwrap();
 
     let mut up = site.up(&watch);
