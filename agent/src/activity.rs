@@ -252,7 +252,9 @@ mod tests {
         let observed = Observed::default();
         observed.really(["/etc/cron.d".into(), "/etc/passwd".into()].into());
 
-        assert!(["/etc/cron.d", "/etc/cron.d/a", "/etc/passwd"].iter().all(|p| observed.covers(Path::new(p))));
+        assert!(
+            ["/etc/cron.d", "/etc/cron.d/a", "/etc/passwd"].iter().all(|p| observed.covers(Path::new(p)))
+        );
         assert!(!["/etc/cron.daily", "/etc/passwd-", "/etc"].iter().any(|p| observed.covers(Path::new(p))));
     }
 

@@ -1,25 +1,33 @@
 //! The rule pack: only what a trusted operator signed, never an older one, and the last good one is kept.
+//!
+//! Its compiled form is machine code. It is fetched and kept only if the signed pack names it for this engine and
+//! processor; whatever is wrong with it, the rules are compiled from their source.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use khien_core::{
     Sha256, Timestamp,
-    bundle::{self, MAX_PACK, Pack},
+    bundle::{Form, MAX_PACK, Pack, Release},
     protocol::Report,
     reason::{Reason, quoted},
     signature::{OperatorKey, Signed},
 };
-use khien_rules::indicator::Domains;
+use khien_rules::{compiled, indicator::Domains};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use khien_scan::Pool;
+use khien_scan::{Compiled, Pool};
 
-use crate::{config::Home, health::Meter, spool::Spool};
+use crate::{config::Home, health::Meter, spool::Spool, uplink::Hub};
 
 const FILE: &str = "pack.json";
+/// The compiled form of the pack, as it came.
+const COMPILED: &str = "pack.compiled";
 
 /// The loaded pack and the way to a newer one.
 #[derive(Debug)]
@@ -97,30 +105,32 @@ impl Packs {
     /// Loads the last good pack from the disk, where its signature is checked again.
     pub(crate) async fn load_last(&self) {
         match self.home.read(FILE, MAX_PACK as u64) {
-            Ok(Some(bytes)) => self.install(&bytes, false).await,
+            Ok(Some(bytes)) => self.install(&bytes, None).await,
             Ok(None) => tracing::info!("no pack yet"),
             Err(error) => tracing::error!(%error, "the last good pack cannot be read"),
         }
     }
 
     /// Installs a pack that the hub sent, or reports why not.
-    pub(crate) async fn take(&self, bytes: &[u8]) {
-        self.install(bytes, true).await;
+    pub(crate) async fn take(&self, bytes: &[u8], hub: &Hub) {
+        self.install(bytes, Some(hub)).await;
     }
 
     /// A pack that is loaded is not loaded again. One that was refused is tried again, since the reason may have
     /// passed, but is not reported again.
-    async fn install(&self, bytes: &[u8], keep: bool) {
+    async fn install(&self, bytes: &[u8], from: Option<&Hub>) {
         let mut last = self.last.lock().await;
         let digest = Sha256::of(bytes);
         if *last == Some((digest, true)) {
             return;
         }
-        let loaded = self.load(bytes).await;
+        let loaded = self.load(bytes, from).await;
         match &loaded {
             Ok(version) => {
                 tracing::info!(version, "pack is loaded");
-                if keep && let Err(error) = self.home.write(FILE, bytes) {
+                if from.is_some()
+                    && let Err(error) = self.home.write(FILE, bytes)
+                {
                     tracing::error!(%error, "the pack is loaded but could not be stored");
                 }
             }
@@ -130,21 +140,63 @@ impl Packs {
         *last = Some((digest, loaded.is_ok()));
     }
 
-    async fn load(&self, bytes: &[u8]) -> Result<u64, Reason> {
+    async fn load(&self, bytes: &[u8], from: Option<&Hub>) -> Result<u64, Reason> {
         let signed: Signed = serde_json::from_slice(bytes)
             .map_err(|e| Reason::SignedUnreadable { error: quoted(&e.to_string()) })?;
-        let pack = Arc::new(bundle::open(&signed, &self.operators).map_err(|e| Reason::from(&e))?);
-        let (version, loaded) = (pack.version, self.version.load(Ordering::Relaxed));
+        let release = Release::open(&signed, &self.operators).map_err(|e| Reason::from(&e))?;
+        let (version, loaded) = (release.pack.version, self.version.load(Ordering::Relaxed));
         if version <= loaded {
             return Err(Reason::PackNotNewer { offered: version, loaded });
         }
-        let compiled = self.pool.load(Arc::clone(&pack)).await;
-        compiled.map_err(|why| Reason::PackNotLoaded { version, because: Box::new(why) })?;
+        let compiled = self.compiled(&release, from).await;
+        let pack = Arc::new(release.pack);
+        let ready = self.pool.load_with(Arc::clone(&pack), compiled).await;
+        ready.map_err(|why| Reason::PackNotLoaded { version, because: Box::new(why) })?;
         self.domains.send_replace(Arc::new(Domains::new(&pack)));
         self.version.store(version, Ordering::Relaxed);
         self.meter.loaded(version);
         self.loaded.send_replace(true);
         Ok(version)
+    }
+
+    /// Returns the pack's compiled form for this machine: what lies on the disk from before, or what the hub has.
+    async fn compiled(&self, release: &Release, from: Option<&Hub>) -> Option<Compiled> {
+        let form = match release.form(&compiled::machine()) {
+            Ok(form) => form.clone(),
+            Err(why) => {
+                tracing::info!(%why, "rules are compiled from their source");
+                return None;
+            }
+        };
+        if let Some(hub) = from
+            && let Err(why) = self.fetched(&form, hub).await
+        {
+            tracing::warn!(
+                why,
+                "compiled form of the rules is not to be had, they are compiled from their source"
+            );
+            return None;
+        }
+        match File::open(self.home.join(COMPILED)) {
+            Ok(file) => Some(Compiled { file, form }),
+            Err(error) => {
+                tracing::warn!(%error, "compiled form of the rules cannot be opened");
+                None
+            }
+        }
+    }
+
+    /// Puts a compiled form on the disk, if it is not there. Every worker compares the digest again before it loads it.
+    async fn fetched(&self, form: &Form, hub: &Hub) -> Result<(), String> {
+        let is_it = |bytes: &[u8]| Sha256::of(bytes) == form.sha256;
+        if self.home.read(COMPILED, form.size).is_ok_and(|had| had.is_some_and(|had| is_it(&had))) {
+            return Ok(());
+        }
+        let bytes = hub.compiled(form).await.map_err(|e| e.to_string())?;
+        match is_it(&bytes) {
+            true => self.home.write(COMPILED, &bytes).map_err(|e| format!("{e:#}")),
+            false => Err("the hub sent other bytes than the signed pack names".to_owned()),
+        }
     }
 
     async fn report(&self, reason: Reason) {

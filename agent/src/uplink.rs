@@ -216,7 +216,7 @@ impl Uplink {
         tokio::spawn(async move {
             let _turn = turn;
             match patiently(|| hub.pack()).await {
-                Ok(signed) => packs.take(&signed).await,
+                Ok(signed) => packs.take(&signed, &hub).await,
                 Err(trouble) => tracing::warn!(%trouble, version, "the pack could not be fetched"),
             }
         });

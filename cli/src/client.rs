@@ -276,6 +276,12 @@ impl Client {
         decoded(reply, MAX_REPLY).await
     }
 
+    /// Hands a compiled form to the hub, before the pack that names it.
+    pub(crate) async fn put_compiled(&self, sha256: Sha256, bytes: Vec<u8>) -> Result<()> {
+        let path = format!("/v1/compiled/{sha256}");
+        decoded(self.send(Method::PUT, &path, Some(bytes), TRANSFER).await?, MAX_REPLY).await
+    }
+
     /// Tells which pack the hub offers.
     pub(crate) async fn pack_state(&self) -> Result<PackState> {
         self.get("/v1/pack").await

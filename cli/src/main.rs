@@ -6,6 +6,7 @@
 mod args;
 mod client;
 mod command;
+mod compile;
 mod config;
 mod exit;
 mod keys;
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
     if is_worker() {
         // Before any runtime, log or key: the worker sandboxes itself as one thread that holds nothing.
         return khien_scan::worker::main();
+    }
+    if compile::is_asked() {
+        return compile::main();
     }
     let typed = match args::parse() {
         Ok(typed) => typed,

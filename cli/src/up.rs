@@ -85,6 +85,7 @@ async fn open(
     house: &mut House,
     notes: &mpsc::Sender<Note>,
 ) -> Result<Ready> {
+    let pack = setup::BasePack::begin(context);
     let name = setup::prepare_hub(context).await?;
     let address = setup::address(&context.home).await;
     let started = match setup::hub(context, &address)?.start(context.lang).await {
@@ -96,7 +97,7 @@ async fn open(
     let address = started.address.clone().context(Told::new(trouble::NO_LISTEN, &[]))?;
     house.keep(setup::hub(context, &address)?, started, notes);
     let ready = setup::connect(context, &address, name).await?;
-    setup::push_base_pack(context, &ready).await?;
+    pack.push(context, &ready).await?;
     setup::enrol(context, &ready, what.agency.as_deref()).await?;
     let agent = setup::agent(context, &address, what)?;
     let started = agent.start_patiently(context.lang).await?;

@@ -25,6 +25,7 @@
 //! | `POST /v1/tokens` | [`NewToken`] | [`TokenSecret`] |
 //! | `PUT /v1/pack` | a [`Signed`] pack | [`PackState`] |
 //! | `GET /v1/pack` | – | [`PackState`] |
+//! | `PUT /v1/compiled/{sha256}` | a compiled form of rules, at most [`MAX_FORM`](crate::bundle::MAX_FORM) bytes | `null` |
 //! | `GET /v1/evidence/{sha256}?incident=` | – | the bytes |
 //!
 //! Errors are a [`Problem`](crate::protocol::Problem) with 400, 403, 404, 409, 413 or 500.

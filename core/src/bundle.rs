@@ -1,5 +1,7 @@
 //! The signed pack of rules: what the team wrote and signed, and every agent runs.
 
+mod form;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -7,6 +9,8 @@ use crate::{
     signature::{OperatorKey, Purpose, SignatureError, Signed},
     text::Words,
 };
+
+pub use form::{FORM_PIECE, Form, MAX_FORM, MAX_FORM_INFLATED, MAX_FORMS, Machine, Release, Unfit, forms};
 
 /// The largest signed pack, in bytes of JSON.
 pub const MAX_PACK: usize = 16 << 20;

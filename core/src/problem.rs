@@ -323,6 +323,13 @@ pub enum Cause {
         /// The whole, in bytes.
         size: u64,
     },
+    /// The bytes of a compiled form are others than its name says.
+    FormOtherHash,
+    /// There is no such compiled form of the rules.
+    NoForm {
+        /// The bytes.
+        sha256: Sha256,
+    },
     /// There is no such evidence of the incident.
     NoEvidence {
         /// The bytes.

@@ -6,13 +6,14 @@ use axum::body::Bytes;
 use khien_core::{
     Sha256, Timestamp,
     api::PackState,
-    bundle::{self, Pack},
+    bundle::{self, Form, Pack, Release},
     problem::Cause,
     signature::Signed,
 };
 
 use crate::{
     fault::Fault,
+    forms,
     hub::Hub,
     orders,
     store::{Operator, PackRow, Read, Write},
@@ -20,8 +21,9 @@ use crate::{
 
 /// Takes a newer pack; the current one again is nothing.
 pub(crate) async fn put(hub: &Arc<Hub>, by: Operator, signed: Signed) -> Result<PackState, Fault> {
-    let (state, pack) = hub.store.write(move |tx| keep(tx, &by, signed, Timestamp::now())).await?;
+    let (state, pack, named) = hub.store.write(move |tx| keep(tx, &by, signed, Timestamp::now())).await?;
     hub.set_pack(pack);
+    forms::sweep(hub, named).await;
     tracing::info!(version = state.version, "rule pack is offered to agents");
     Ok(state)
 }
@@ -31,10 +33,11 @@ fn keep(
     by: &Operator,
     signed: Signed,
     now: Timestamp,
-) -> Result<(PackState, Pack), Fault> {
+) -> Result<(PackState, Pack, Vec<Form>), Fault> {
     let keys = orders::trusted(tx)?;
-    let pack = bundle::open(&signed, &keys)
+    let release = Release::open(&signed, &keys)
         .map_err(|e| Fault::Forbidden(Cause::PackRefused { reason: (&e).into() }))?;
+    let Release { pack, forms: named } = release;
     let sha256 = Sha256::of(signed.body.as_bytes());
     let state = PackState { version: pack.version, sha256: Some(sha256) };
     if i64::try_from(pack.version).is_err() || pack.version == 0 {
@@ -42,7 +45,7 @@ fn keep(
     }
     if let Some(current) = tx.pack()? {
         if current.version == pack.version && current.sha256 == sha256 {
-            return Ok((state, pack));
+            return Ok((state, pack, named));
         }
         if pack.version <= current.version {
             let (offered, current) = (pack.version, current.version);
@@ -51,7 +54,7 @@ fn keep(
     }
     tx.put_pack(&PackRow { version: pack.version, sha256, signed }, by.name(), now)?;
     tx.next_revision();
-    Ok((state, pack))
+    Ok((state, pack, named))
 }
 
 /// Tells which pack is offered.

@@ -19,7 +19,7 @@ impl Home {
     /// Makes the folders where they are missing, readable by this user only.
     pub(crate) fn prepare(path: &Path) -> anyhow::Result<Self> {
         let home = Self(path.to_owned());
-        for dir in [home.0.clone(), home.evidence(), home.incoming()] {
+        for dir in [home.0.clone(), home.evidence(), home.incoming(), home.forms()] {
             private_dir(&dir).with_context(|| format!("make folder {}", dir.display()))?;
         }
         Ok(home)
@@ -69,6 +69,16 @@ impl Home {
     /// Where the bytes for one order come in.
     pub(crate) fn incoming_file(&self, order: &OrderId) -> PathBuf {
         self.incoming().join(order.to_string())
+    }
+
+    /// Compiled forms of packs, named by their hash.
+    pub(crate) fn forms(&self) -> PathBuf {
+        self.0.join("compiled")
+    }
+
+    /// Where one of them lies.
+    pub(crate) fn form_file(&self, sha256: &Sha256) -> PathBuf {
+        self.forms().join(sha256.to_string())
     }
 
     /// Takes the folder for this process until the file is dropped; there is one hub per home.

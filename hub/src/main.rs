@@ -12,6 +12,7 @@ mod enrol;
 mod evidence;
 mod fault;
 mod fleet;
+mod forms;
 mod hub;
 mod incidents;
 mod ingest;

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod compile;
+pub mod compiled;
 pub mod external;
 pub mod foreign;
 pub mod indicator;

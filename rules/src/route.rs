@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use yara_x::{Rules, ScanError};
 
-pub use blob::LoadError;
+pub use blob::{ENGINE, LoadError};
 
 use need::Need;
 use plan::Planned;

@@ -3,17 +3,21 @@
 //! ```text
 //! who scans ── open file or bytes ──► Pool ── job ──► slot (a thread) ── open file over a socket ──► worker (a process)
 //!                                                     kills it at twice the time limit             sandboxed, one pack
+//! One worker stands always. Another one is started while it is busy and more waits, and ends when it is idle.
 //! ```
 //! A file that could not be scanned to its end has an outcome of its own. It is never clean.
 //!
 //! A worker is the calling program itself, started again with the one argument `worker`: its `main` must call
 //! [`worker::main`] then, before anything else.
 
+mod brought;
 mod listed;
+mod load;
 pub mod open;
 mod paged;
 mod probe;
 mod process;
+mod queue;
 mod sandbox;
 mod slot;
 pub mod users;
@@ -34,7 +38,7 @@ use khien_core::{
     asset::{Coverage, Sensor, Sight},
     bundle::Pack,
     event::{EXCERPT_MATCH, EXCERPT_SIDE, MAX_EXCERPTS, ScanOutcome, Unseen},
-    reason::{Lack, Reason, quoted},
+    reason::{Lack, Reason},
 };
 use khien_rules::{
     external::Externals,
@@ -42,10 +46,12 @@ use khien_rules::{
     scan::{MAX_HITS, Scanned},
     unpack::MAX_TROUBLES,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
+pub use self::brought::Compiled;
 use self::{
-    process::Load,
+    brought::Brought,
+    queue::Queue,
     slot::{Job, Slot},
     wire::{Request, ScanReply, ScanRequest, What},
 };
@@ -75,7 +81,7 @@ pub struct Limits {
     pub time: Duration,
     /// The largest file that is scanned, in bytes.
     pub size: u64,
-    /// How many workers.
+    /// How many workers at most. One stands always, further ones while there is work for them.
     pub workers: usize,
 }
 
@@ -119,10 +125,12 @@ pub struct Pool {
 struct Generation {
     pack: Arc<Pack>,
     sets: FileSets,
-    jobs: mpsc::Sender<Job>,
+    first: Slot,
     /// For large files.
-    large: mpsc::Sender<Job>,
-    pids: Arc<Pids>,
+    large: Arc<Queue<Job>>,
+    most: usize,
+    /// Which further workers are there, by number; 0 is always.
+    there: Arc<Mutex<Vec<bool>>>,
 }
 
 /// The process ids of the workers of one pack, by slot.
@@ -149,62 +157,61 @@ impl Pool {
         }
     }
 
-    /// Loads a pack in fresh workers, and only when all of them stand lets go of the old ones.
+    /// Loads a pack in a fresh worker, and only when it stands lets go of the old ones.
     ///
     /// # Errors
-    /// Says why the pack or the workers are not to be had. The last good pack stays.
+    /// Says why the pack or the worker is not to be had. The last good pack stays.
     pub async fn load(&self, pack: Arc<Pack>) -> Result<(), Reason> {
-        let _one_at_a_time = self.loading.lock().await;
-        let text = lean(&pack)?;
-        let request = Request::Load { size: text.len() as u64 };
-        let file = memory_file(&text).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
-        self.start_workers(pack, Load { request, file }).await
+        self.load_with(pack, None).await
     }
 
-    /// The same with the compiled form of a pack's rules for files, which the caller made itself: it runs as machine
-    /// code in the workers. Nothing scans streams then.
+    /// Loads a pack by its compiled form where that can be used, else from its source.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn load_with(&self, pack: Arc<Pack>, compiled: Option<Compiled>) -> Result<(), Reason> {
+        let _one_at_a_time = self.loading.lock().await;
+        let brought = Brought::new(&pack, compiled)?;
+        self.start_workers(pack, brought).await
+    }
+
+    /// Loads a pack by the compiled form of its rules for files, which the caller made itself: it runs as machine code in
+    /// the workers. Nothing scans streams then.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub async fn load_compiled(&self, pack: Arc<Pack>, compiled: &[u8]) -> Result<(), Reason> {
         let _one_at_a_time = self.loading.lock().await;
-        let text = lean(&pack)?;
-        let request = Request::LoadCompiled { pack: text.len() as u64, compiled: compiled.len() as u64 };
-        let mut file = memory_file(&text).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
-        file.write_all(compiled).map_err(|e| Reason::NoMemoryForPack { error: e.into() })?;
-        self.start_workers(pack, Load { request, file }).await
+        let brought = Brought::own(&pack, compiled)?;
+        self.start_workers(pack, brought).await
     }
 
-    async fn start_workers(&self, pack: Arc<Pack>, load: Load) -> Result<(), Reason> {
-        let load = Arc::new(load);
-        let ((jobs, queue), (large, waiting)) = (queue(), queue());
-        let pids = Arc::new(Pids::default());
-        let slot = |number, queue: &Queue| Slot {
-            number,
+    async fn start_workers(&self, pack: Arc<Pack>, brought: Brought) -> Result<(), Reason> {
+        let first = Slot {
+            number: 0,
             program: self.program.clone(),
-            load: Arc::clone(&load),
-            queue: Arc::clone(queue),
-            pids: Arc::clone(&pids),
+            pack: Arc::new(brought),
+            queue: Arc::new(Queue::new(MAX_WAITING)),
+            pids: Arc::new(Pids::default()),
             gauge: Arc::clone(&self.gauge),
         };
-        let (mut ready, workers) = (Vec::new(), self.limits.workers.max(1));
-        for number in 0..workers {
-            let (said, heard) = oneshot::channel();
-            slot(number, &queue).start(said).map_err(|e| Reason::NoThread { error: e.into() })?;
-            ready.push(heard);
-        }
-        slot(workers, &waiting).start_spare().map_err(|e| Reason::NoThread { error: e.into() })?;
-        let mut missing = Vec::new();
-        for heard in ready {
-            missing = heard.await.map_err(|_| Reason::AgentFailed)??;
-        }
-        self.gauge.cover(sandbox_coverage(&missing));
-        self.gauge.loaded(pack.version);
+        let (said, heard) = oneshot::channel();
+        first.clone().start(said).map_err(|e| Reason::NoThread { error: e.into() })?;
+        let most = self.limits.workers.max(1);
+        let large = Arc::new(Queue::new(MAX_WAITING));
+        let spare = Slot { number: most, queue: Arc::clone(&large), ..first.clone() };
         let sets = FileSets::new(&pack);
-        for (rule, error) in sets.broken() {
+        let there = Arc::new(Mutex::new(vec![false; most]));
+        // From here on its drop ends the worker.
+        let generation = Arc::new(Generation { pack, sets, first, large, most, there });
+        spare.start_spare().map_err(|e| Reason::NoThread { error: e.into() })?;
+        let missing = heard.await.map_err(|_| Reason::AgentFailed)??;
+        self.gauge.cover(sandbox_coverage(&missing));
+        self.gauge.loaded(generation.pack.version);
+        for (rule, error) in generation.sets.broken() {
             tracing::error!(%rule, %error, "a list of the pack cannot be read");
         }
-        self.current.send_replace(Some(Arc::new(Generation { pack, sets, jobs, large, pids })));
+        self.current.send_replace(Some(generation));
         Ok(())
     }
 
@@ -248,7 +255,7 @@ impl Pool {
     /// Returns the process ids of the workers.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        self.current.borrow().as_ref().map(|g| g.pids.all()).unwrap_or_default()
+        self.current.borrow().as_ref().map(|g| g.first.pids.all()).unwrap_or_default()
     }
 
     /// Returns the largest file that is scanned, in bytes.
@@ -279,13 +286,37 @@ impl Pool {
         let request = ScanRequest { what, limit: self.limits.size, millis, externals };
         let (answer, reply) = oneshot::channel();
         let is_large = size > LARGE && size <= self.limits.size;
-        let jobs = if is_large { &generation.large } else { &generation.jobs };
-        let sent = jobs.send(Job { request, file: file.into(), answer }).await;
-        let reply = match sent {
-            Ok(()) => reply.await.unwrap_or_else(|_| without_answer(ScanOutcome::Crashed)),
-            Err(_) => without_answer(ScanOutcome::Crashed),
-        };
+        let job = Job { request, file: file.into(), answer };
+        if is_large {
+            generation.large.hand_in(job).await;
+        } else if generation.first.queue.hand_in(job).await {
+            generation.start_further();
+        }
+        let reply = reply.await.unwrap_or_else(|_| without_answer(ScanOutcome::Crashed));
         believable(reply, &generation.pack)
+    }
+}
+
+impl Generation {
+    /// Starts one more worker, if there may be one; it takes up its work as soon as it stands.
+    fn start_further(&self) {
+        let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(number) = (1..self.most).find(|n| !there[*n]) else { return };
+        there[number] = true;
+        drop(there);
+        let gone = Arc::clone(&self.there);
+        let ended = move || gone.lock().unwrap_or_else(PoisonError::into_inner)[number] = false;
+        if let Err(error) = (Slot { number, ..self.first.clone() }).start_further(ended) {
+            self.there.lock().unwrap_or_else(PoisonError::into_inner)[number] = false;
+            tracing::warn!(%error, "no thread for a further scan worker");
+        }
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.first.queue.close();
+        self.large.close();
     }
 }
 
@@ -355,12 +386,6 @@ fn without_answer(outcome: ScanOutcome) -> ScanReply {
 
 fn without_hits(outcome: ScanOutcome) -> Scanned {
     Scanned { outcome, hits: Vec::new() }
-}
-
-/// Writes a pack as a worker needs it.
-fn lean(pack: &Pack) -> Result<Vec<u8>, Reason> {
-    serde_json::to_vec(&listed::without_entries(pack))
-        .map_err(|e| Reason::PackUnreadable { error: quoted(&e.to_string()) })
 }
 
 /// Puts bytes in a file that is only in memory, so that they can be handed to a worker like any file.

@@ -1,7 +1,6 @@
 //! One worker process as its slot sees it: started, asked, watched, killed.
 
 use std::{
-    fs::File,
     io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -18,23 +17,22 @@ use std::{
 use khien_core::reason::{Lack, Reason};
 use tracing::warn;
 
-use super::wire::{self, MAX_REPLY, Reply, Request};
+use super::{
+    brought::Brought,
+    wire::{self, MAX_REPLY, Reply, Request, Way},
+};
 
 /// How long a worker may take to compile a pack.
 const LOAD: Duration = Duration::from_secs(60);
 
-/// What a worker loads first: the request, and the file that it speaks of.
-pub(super) struct Load {
-    pub(super) request: Request,
-    pub(super) file: File,
-}
-
-/// A worker that has compiled its pack. Dropping it kills it.
+/// A worker whose rules are ready. Dropping it kills it.
 pub(super) struct Process {
     child: Child,
     socket: UnixStream,
     /// Parts of the sandbox that this host does not allow.
     pub(super) missing: Vec<Lack>,
+    /// How it came by its rules.
+    pub(super) way: Way,
 }
 
 /// A worker that does not answer any more.
@@ -47,9 +45,21 @@ pub(super) enum Gone {
 }
 
 impl Process {
-    /// Starts a worker from a program and has it compile the pack. The calling thread must outlive the worker: the
-    /// kernel kills a worker with the thread that started it.
-    pub(super) fn start(program: &Path, load: &Load) -> Result<Self, Reason> {
+    /// Starts a worker from a program and has it take the pack. A compiled form that ends the worker is left out then.
+    /// The calling thread must outlive the worker: the kernel kills a worker with the thread that started it.
+    pub(super) fn start(program: &Path, pack: &Brought) -> Result<Self, Reason> {
+        match Self::start_with(program, pack, true) {
+            Err(Reason::WorkerDied | Reason::WorkerWrongAnswer | Reason::PackTooSlow { .. })
+                if pack.compiled.is_some() =>
+            {
+                warn!("a scan worker ended over a compiled form of the rules");
+                Self::start_with(program, pack, false)
+            }
+            done => done,
+        }
+    }
+
+    fn start_with(program: &Path, pack: &Brought, use_compiled: bool) -> Result<Self, Reason> {
         let (socket, theirs) = UnixStream::pair().map_err(|e| Reason::NoSocket { error: e.into() })?;
         let child = Command::new(program)
             .arg0("khien-scan")
@@ -63,15 +73,21 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|e| Reason::WorkerNotStarted { error: e.into() })?;
-        let mut process = Self { child, socket, missing: Vec::new() };
-        process.load(load)?;
+        let way = Way::Source { unusable: None };
+        let mut process = Self { child, socket, missing: Vec::new(), way };
+        process.load(pack, use_compiled)?;
         Ok(process)
     }
 
-    fn load(&mut self, load: &Load) -> Result<(), Reason> {
-        match self.ask(load.request.clone(), Some(load.file.as_fd()), LOAD) {
-            Ok(Reply::Loaded { missing }) => {
-                self.missing = missing;
+    fn load(&mut self, pack: &Brought, use_compiled: bool) -> Result<(), Reason> {
+        if let Some(compiled) = pack.compiled.as_ref().filter(|_| use_compiled) {
+            let request = Request::Compiled(compiled.facts());
+            wire::send(&self.socket, &request, Some(compiled.file.as_fd()))
+                .map_err(|_| Reason::WorkerDied)?;
+        }
+        match self.ask(pack.request.clone(), Some(pack.text.as_fd()), LOAD) {
+            Ok(Reply::Loaded { missing, way }) => {
+                (self.missing, self.way) = (missing, way);
                 Ok(())
             }
             Ok(Reply::Refused { reason }) => Err(reason),

@@ -14,14 +14,17 @@ use khien_core::{
     event::ScanOutcome,
     reason::{Lack, Reason},
 };
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tracing::warn;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
 
 use super::{
-    Gauge, Pids, coverage,
-    process::{Gone, Load, Process},
+    Gauge, Pids,
+    brought::Brought,
+    coverage,
+    process::{Gone, Process},
+    queue::{Next, Queue},
     sandbox_coverage,
-    wire::{Reply, Request, ScanReply, ScanRequest, What},
+    wire::{Reply, Request, ScanReply, ScanRequest, Way, What},
     without_answer,
 };
 
@@ -31,6 +34,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How far behind other programs of the host the worker for large files stands.
 const NICE: i32 = 10;
+/// How long a further worker is kept without work: its memory is worth more than the milliseconds of its start.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// One scan to do.
 pub(super) struct Job {
@@ -40,11 +45,13 @@ pub(super) struct Job {
 }
 
 /// What a slot's thread works with.
+#[derive(Clone)]
 pub(super) struct Slot {
+    /// 0 is the one that stays; any other ends when it had nothing to do for a while.
     pub(super) number: usize,
     pub(super) program: PathBuf,
-    pub(super) load: Arc<Load>,
-    pub(super) queue: Arc<Mutex<mpsc::Receiver<Job>>>,
+    pub(super) pack: Arc<Brought>,
+    pub(super) queue: Arc<Queue<Job>>,
     pub(super) pids: Arc<Pids>,
     pub(super) gauge: Arc<dyn Gauge>,
 }
@@ -58,51 +65,84 @@ struct Running {
 
 impl Slot {
     /// Starts the thread, which says once whether its worker stands and what its sandbox lacks. It ends when the
-    /// queue's other end is gone.
+    /// queue is closed.
     pub(super) fn start(self, ready: oneshot::Sender<Result<Vec<Lack>, Reason>>) -> io::Result<()> {
-        thread::Builder::new().name(format!("scan-{}", self.number)).spawn(move || self.run(ready)).map(drop)
+        self.thread(move |slot| slot.run(ready))
     }
 
     /// Starts the thread of a slot that has a worker only while there is something to do, and one that stands back.
     pub(super) fn start_spare(self) -> io::Result<()> {
-        thread::Builder::new().name("scan-large".to_owned()).spawn(move || self.run_spare()).map(drop)
+        self.thread(Self::run_spare)
     }
 
-    fn run_spare(self) {
+    fn run_spare(&self) {
         let mut running = Running { process: None, deaths: 0, not_before: Instant::now() };
-        while let Some(job) = self.next_job() {
+        while let Next::Job(job) = self.queue.next(None) {
             if let Some(process) = self.living(&mut running) {
                 process.stand_back(NICE);
             }
             let reply = self.scan(&mut running, &job);
             let _ = job.answer.send(reply);
-            if self.queue.blocking_lock().is_empty() {
+            if self.queue.is_empty() {
                 running.process = None;
                 self.pids.set(self.number, None);
             }
         }
     }
 
-    fn run(self, ready: oneshot::Sender<Result<Vec<Lack>, Reason>>) {
-        let process = match Process::start(&self.program, &self.load) {
-            Ok(process) => process,
+    /// Starts the thread of a further worker, which calls `ended` when it is over.
+    pub(super) fn start_further(self, ended: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.thread(move |slot| {
+            match slot.process() {
+                Ok(process) => slot.work(process, Some(IDLE)),
+                Err(reason) => {
+                    warn!(%reason, "a further scan worker does not start, the others go on");
+                    thread::sleep(LONGEST_WAIT);
+                }
+            }
+            ended();
+        })
+    }
+
+    fn thread(self, work: impl FnOnce(&Self) + Send + 'static) -> io::Result<()> {
+        thread::Builder::new().name(format!("scan-{}", self.number)).spawn(move || work(&self)).map(drop)
+    }
+
+    fn run(&self, ready: oneshot::Sender<Result<Vec<Lack>, Reason>>) {
+        match self.process() {
+            Ok(process) => {
+                let _ = ready.send(Ok(process.missing.clone()));
+                self.work(process, None);
+            }
             Err(reason) => {
                 let _ = ready.send(Err(reason));
-                return;
             }
-        };
-        self.pids.set(self.number, Some(process.pid()));
-        let _ = ready.send(Ok(process.missing.clone()));
-        let mut running = Running { process: Some(process), deaths: 0, not_before: Instant::now() };
-        while let Some(job) = self.next_job() {
-            let reply = self.scan(&mut running, &job);
-            let _ = job.answer.send(reply);
         }
     }
 
-    /// Holds the queue only while it waits, so that the other slot gets the next job.
-    fn next_job(&self) -> Option<Job> {
-        self.queue.blocking_lock().blocking_recv()
+    /// Does jobs until there are no more, or, with patience, until none came for so long.
+    fn work(&self, process: Process, patience: Option<Duration>) {
+        let mut running = Running { process: Some(process), deaths: 0, not_before: Instant::now() };
+        while let Next::Job(job) = self.queue.next(patience) {
+            let reply = self.scan(&mut running, &job);
+            let _ = job.answer.send(reply);
+        }
+        self.pids.set(self.number, None);
+    }
+
+    /// Starts a worker and says how it came by its rules.
+    fn process(&self) -> Result<Process, Reason> {
+        let process = Process::start(&self.program, &self.pack)?;
+        let (worker, pid) = (self.number, process.pid());
+        match &process.way {
+            Way::Compiled => info!(worker, pid, "rules are loaded from their compiled form"),
+            Way::Source { unusable: None } => info!(worker, pid, "rules are compiled from their source"),
+            Way::Source { unusable: Some(why) } => {
+                warn!(worker, pid, %why, "compiled form of the rules is not used, they are compiled from their source");
+            }
+        }
+        self.pids.set(self.number, Some(pid));
+        Ok(process)
     }
 
     fn scan(&self, running: &mut Running, job: &Job) -> ScanReply {
@@ -146,9 +186,8 @@ impl Slot {
     }
 
     fn start_again(&self) -> Option<Process> {
-        match Process::start(&self.program, &self.load) {
+        match self.process() {
             Ok(process) => {
-                self.pids.set(self.number, Some(process.pid()));
                 self.gauge.cover(sandbox_coverage(&process.missing));
                 Some(process)
             }

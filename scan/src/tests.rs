@@ -2,17 +2,19 @@
 
 use std::{
     io::Write,
+    os::fd::AsFd,
     path::Path,
     time::{Duration, Instant},
 };
 
-use khien_rules::sample::marked_pack;
+use khien_core::bundle::Form;
+use khien_rules::{compiled::Built, sample::marked_pack};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
 use super::{
-    process::{Load, Process},
-    wire::{Attempt, Reply, Request},
+    process::Process,
+    wire::{Attempt, Reply, Request, Way},
     *,
 };
 
@@ -195,8 +197,7 @@ fn the_sandbox_stands_or_says_what_is_missing() {
 
 #[test]
 fn a_hijacked_worker_gets_nothing() {
-    let text = serde_json::to_vec(&marked_pack(1)).unwrap();
-    let load = Load { request: Request::Load { size: text.len() as u64 }, file: memory_file(&text).unwrap() };
+    let pack = Brought::new(&marked_pack(1), None).unwrap();
     let attempts = [
         Attempt::OpenFile,
         Attempt::CreateFile,
@@ -277,6 +278,119 @@ fn a_compiled_form_that_is_none_is_refused() {
     assert_eq!(pool.scan(MARK).scanned.outcome, ScanOutcome::Matched);
 }
 
+#[test]
+fn a_compiled_form_is_loaded_and_finds_what_its_source_finds() {
+    let pack = marked_pack(1);
+
+    let mut worker = started(&pack, compiled(&pack, |_, _| ()));
+
+    assert_eq!(worker.way, Way::Compiled);
+    assert_eq!(scanned(&mut worker, What::File, MARK).outcome, ScanOutcome::Matched);
+    assert_eq!(scanned(&mut worker, What::File, b"nothing").outcome, ScanOutcome::Clean);
+    assert_eq!(scanned(&mut worker, What::Stream, MARK).outcome, ScanOutcome::Clean);
+    assert_eq!(scanned(&mut worker, What::Stream, b"x KHIEN-STREAM-MARK").outcome, ScanOutcome::Matched);
+}
+
+#[test]
+fn a_compiled_form_altered_by_one_bit_is_never_loaded_and_the_rules_work() {
+    let pack = marked_pack(1);
+    let size = khien_rules::compiled::build(&pack).unwrap().bytes.len();
+
+    for at in [0, size / 2, size - 1] {
+        let mut worker = started(&pack, compiled(&pack, |bytes, _| bytes[at] ^= 1));
+
+        assert!(
+            matches!(worker.way, Way::Source { unusable: Some(_) }),
+            "bit of byte {at}: {:?}",
+            worker.way
+        );
+        assert_eq!(scanned(&mut worker, What::File, MARK).outcome, ScanOutcome::Matched);
+    }
+}
+
+#[test]
+fn a_compiled_form_that_is_cut_gone_or_another_is_never_loaded_and_the_rules_work() {
+    let pack = marked_pack(1);
+    let changes: [fn(&mut Vec<u8>, &mut Form); 4] = [
+        |bytes, _| bytes.truncate(100),
+        |bytes, _| bytes.clear(),
+        // Signed, but not what it says it is.
+        |bytes, form| {
+            *bytes = b"not compiled rules".to_vec();
+            (form.sha256, form.size) = (Sha256::of(bytes), bytes.len() as u64);
+        },
+        |_, form| form.inflated = 10,
+    ];
+
+    for change in changes {
+        let mut worker = started(&pack, compiled(&pack, change));
+
+        assert!(matches!(worker.way, Way::Source { unusable: Some(_) }), "{:?}", worker.way);
+        assert_eq!(scanned(&mut worker, What::File, MARK).outcome, ScanOutcome::Matched);
+    }
+}
+
+#[test]
+fn a_worker_with_compiled_rules_has_the_same_sandbox() {
+    let pack = marked_pack(1);
+
+    for attempt in [Attempt::OpenFile, Attempt::StartProgram, Attempt::StartThread, Attempt::MapCode] {
+        let mut worker = started(&pack, compiled(&pack, |_, _| ()));
+        match worker.ask(Request::Try(attempt), None, SOON) {
+            Err(process::Gone::Crashed) | Ok(Reply::Tried { refused: Some(_) }) => {}
+            other => panic!("{attempt:?} was not stopped: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_second_worker_stands_only_while_the_first_is_busy() {
+    let pool = Tested::with(Limits { workers: 2, ..limits() });
+    (0..3).for_each(|_| assert_eq!(pool.scan(MARK).scanned.outcome, ScanOutcome::Matched));
+    assert_eq!(pool.pool.pids().len(), 1);
+    // Stopped, the first worker keeps its job.
+    pool.signal(Signal::STOP);
+
+    let (stuck, other) = pool.runtime.block_on(async {
+        let path = Untrusted::default();
+        let scan = |bytes: &[u8]| pool.pool.scan_file(file_of(bytes), &path);
+        tokio::join!(scan(b"nothing"), async {
+            let other = scan(MARK).await;
+            let pids = pool.pool.pids();
+            pool.signal(Signal::CONT);
+            (other, pids.len())
+        })
+    });
+
+    assert_eq!(stuck.scanned.outcome, ScanOutcome::Clean);
+    assert_eq!((other.0.scanned.outcome, other.1), (ScanOutcome::Matched, 2));
+}
+
+fn started(pack: &Pack, compiled: Compiled) -> Process {
+    Process::start(&program(), &Brought::new(pack, Some(compiled)).unwrap()).unwrap()
+}
+
+/// A compiled form whose bytes or description were changed after it was built.
+fn compiled(pack: &Pack, change: impl Fn(&mut Vec<u8>, &mut Form)) -> Compiled {
+    let Built { mut form, mut bytes } = khien_rules::compiled::build(pack).unwrap();
+    change(&mut bytes, &mut form);
+    Compiled { file: file_of(&bytes), form }
+}
+
+fn scanned(worker: &mut Process, what: What, bytes: &[u8]) -> Scanned {
+    let request = ScanRequest { what, limit: 1 << 20, millis: 10_000 };
+    match worker.ask(Request::Scan(request), Some(file_of(bytes).as_fd()), SOON) {
+        Ok(Reply::Scanned(reply)) => reply.scanned,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn file_of(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file
+}
+
 /// A pool with one real worker.
 struct Tested {
     pool: Arc<Pool>,
@@ -325,9 +439,7 @@ impl Tested {
     }
 
     fn scan(&self, bytes: &[u8]) -> FileScan {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        self.runtime.block_on(self.pool.scan_file(file, &Untrusted::default()))
+        self.runtime.block_on(self.pool.scan_file(file_of(bytes), &Untrusted::default()))
     }
 
     fn worker(&self) -> u32 {

@@ -27,6 +27,8 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::brought::Facts;
+
 /// The largest request: a few numbers, a path of 4,096 bytes and a name of 256, each byte written with at most nine.
 pub(super) const MAX_REQUEST: usize = 48 << 10;
 /// The largest reply: 64 hits of four excerpts of 256 bytes and eight names of 255, each byte written with at most nine,
@@ -36,7 +38,9 @@ pub(super) const MAX_REPLY: usize = 2 << 20;
 /// What a worker is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// Compile the pack that is in the file, which is of this many bytes, and close the sandbox.
+    /// Here is the compiled form of the pack that comes next. It is not answered.
+    Compiled(Facts),
+    /// Take the pack that is in the file, which is of this many bytes, make its rules ready and close the sandbox.
     Load { size: u64 },
     /// The same with rules for files that the caller compiled itself: a pack of so many bytes, then the compiled form.
     LoadCompiled { pack: u64, compiled: u64 },
@@ -82,14 +86,23 @@ pub(super) enum Attempt {
 /// What a worker answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// The rules are compiled and the sandbox stands, but for what is named here.
-    Loaded { missing: Vec<Lack> },
+    /// The rules are ready and the sandbox stands, but for what is named here.
+    Loaded { missing: Vec<Lack>, way: Way },
     /// The pack does not compile.
     Refused { reason: Reason },
     /// The scan ended.
     Scanned(ScanReply),
     /// What was tried: none if it went through.
     Tried { refused: Option<String> },
+}
+
+/// How a worker came by its rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Way {
+    /// From the compiled form.
+    Compiled,
+    /// From the source, perhaps because the compiled form cannot be used.
+    Source { unusable: Option<String> },
 }
 
 /// How a scan ended.

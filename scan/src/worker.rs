@@ -1,7 +1,8 @@
-//! The sandboxed scan worker: one process that compiles one pack and then scans what it is
-//! handed, until its pool closes the socket or kills it.
+//! The sandboxed scan worker: one process that takes one pack, loads its compiled form or compiles it, and then scans
+//! what it is handed, until its pool closes the socket or kills it.
 //!
-//! It opens nothing by itself. The pack was verified by its pool's owner; no hostile byte is read before the sandbox stands.
+//! It opens nothing by itself. The pack was verified by its pool's owner; no hostile byte is read before the sandbox
+//! stands. A compiled form is machine code: it is loaded only if it has the digest that the verified pack names.
 
 use std::{
     io,
@@ -15,19 +16,19 @@ use std::{
 
 use khien_core::{
     Untrusted,
-    bundle::{MAX_PACK, Pack},
+    bundle::{MAX_FORM, MAX_PACK, Pack},
     event::{ScanOutcome, Unseen},
     reason::{Reason, quoted},
 };
 use khien_rules::{
-    compile::Scope,
+    compiled,
     indicator::digest::{Digests, Wanted},
     scan::{Engine, Scanned, Scanner},
     unpack,
 };
 
 use super::{
-    listed,
+    load::received,
     paged::{self, Space},
     probe, sandbox,
     wire::{self, MAX_REQUEST, Reply, Request, ScanReply, ScanRequest, What},
@@ -43,8 +44,6 @@ const WHOLE: u64 = 16 << 20;
 const CUTS: usize = 3;
 /// Long enough for the first scan, which starts the engine's clock thread.
 const WARM_UP: Duration = Duration::from_secs(5);
-/// The most that a pack and its compiled form may take: ten times what the largest public collection needs.
-const MAX_COMPILED: u64 = 1 << 30;
 
 /// Serves the pool on standard input until it closes. Called first in `main`, before any thread exists.
 #[must_use]
@@ -62,13 +61,8 @@ fn serve() -> io::Result<()> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let confined = sandbox::confine();
     let space = Space::reserve();
-    let engines = match wire::receive(&socket, MAX_REQUEST, None)? {
-        Some((Request::Load { size }, Some(file))) => engines(file, size),
-        Some((Request::LoadCompiled { pack, compiled }, Some(file))) => loaded(file, pack, compiled),
-        _ => return Err(io::Error::other("the first request must bring a pack")),
-    };
-    let engines = match engines {
-        Ok(engines) => engines,
+    let (engines, way) = match received(&socket)?.ready() {
+        Ok(ready) => ready,
         Err(reason) => return wire::send(&socket, &Reply::Refused { reason }, None),
     };
     let (file, stream) = (engines.file.scanner(), engines.stream.scanner());
@@ -76,53 +70,11 @@ fn serve() -> io::Result<()> {
     scanners.warm_up();
     // Without it large files are told as too large.
     scanners.space = scanners.space.filter(|space| space.serve().is_ok());
-    wire::send(&socket, &Reply::Loaded { missing: sandbox::close(confined) }, None)?;
+    wire::send(&socket, &Reply::Loaded { missing: sandbox::close(confined), way }, None)?;
     while let Some((request, file)) = wire::receive(&socket, MAX_REQUEST, None)? {
         wire::send(&socket, &answer(request, file, &mut scanners, parent)?, None)?;
     }
     Ok(())
-}
-
-struct Engines {
-    file: Engine,
-    stream: Engine,
-    wanted: Wanted,
-}
-
-fn engines(file: OwnedFd, size: u64) -> Result<Engines, Reason> {
-    if size > MAX_PACK as u64 {
-        return Err(Reason::PackTooLarge { limit: MAX_PACK as u64 });
-    }
-    let unreadable = |said: String| Reason::PackUnreadable { error: quoted(&said) };
-    let text = read(&file, size).map_err(|e| unreadable(e.to_string()))?;
-    let pack: Pack = serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))?;
-    let broken = |said: String| Reason::RulesBroken { error: quoted(&said) };
-    let compile = |scope| Engine::compile(&pack, scope).map_err(|e| broken(e.to_string()));
-    Ok(Engines {
-        file: compile(Scope::File)?,
-        stream: compile(Scope::Stream)?,
-        wanted: listed::wanted(&pack),
-    })
-}
-
-/// Takes rules for files as the caller compiled them. None of them fits streams.
-fn loaded(file: OwnedFd, pack: u64, compiled: u64) -> Result<Engines, Reason> {
-    let size = pack.saturating_add(compiled);
-    if size > MAX_COMPILED {
-        return Err(Reason::PackTooLarge { limit: MAX_COMPILED });
-    }
-    let unreadable = |said: String| Reason::PackUnreadable { error: quoted(&said) };
-    let bytes = read(&file, size).map_err(|e| unreadable(e.to_string()))?;
-    let at = usize::try_from(pack).unwrap_or(usize::MAX);
-    let (pack, compiled) = bytes.split_at_checked(at).ok_or_else(|| unreadable("it is cut".to_owned()))?;
-    let pack: Pack = serde_json::from_slice(pack).map_err(|e| unreadable(e.to_string()))?;
-    let broken = |said: String| Reason::RulesBroken { error: quoted(&said) };
-    let none = Pack { rules: Vec::new(), sources: Vec::new(), ..pack.clone() };
-    Ok(Engines {
-        file: Engine::load(&pack, compiled).map_err(|e| broken(e.to_string()))?,
-        stream: Engine::compile(&none, Scope::Stream).map_err(|e| broken(e.to_string()))?,
-        wanted: listed::wanted(&pack),
-    })
 }
 
 fn answer(
@@ -135,7 +87,7 @@ fn answer(
         (Request::Scan(scan), Some(file)) => Ok(Reply::Scanned(scanners.scan(scan, &file))),
         (Request::Try(what), _) => Ok(Reply::Tried { refused: probe::attempt(what, parent) }),
         (Request::Scan(_), None) => Err(io::Error::other("a scan must bring a file")),
-        (Request::Load { .. } | Request::LoadCompiled { .. }, _) => {
+        (Request::Load { .. } | Request::LoadCompiled { .. } | Request::Compiled(_), _) => {
             Err(io::Error::other("a worker loads one pack"))
         }
     }
@@ -243,7 +195,7 @@ fn without_hits(outcome: ScanOutcome, size: u64) -> ScanReply {
 }
 
 /// Reads from the start up to `most` bytes. Never maps the file: another process may cut it at any time.
-fn read(file: &OwnedFd, most: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read(file: &OwnedFd, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let had = bytes.len();

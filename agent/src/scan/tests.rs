@@ -130,7 +130,8 @@ impl Tested {
         let memory = (Arc::clone(&self.meter), memory);
         let pool = Arc::clone(&self.pool);
         self.runtime.block_on(async {
-            let run = tokio::spawn(files::run(incoming, pool, reports, memory, (shutdown, watch::channel(true).1)));
+            let run =
+                tokio::spawn(files::run(incoming, pool, reports, memory, (shutdown, watch::channel(true).1)));
             let mut all = Vec::new();
             if let Some(path) = first {
                 events.send(changed(path)).await.unwrap();

@@ -4,7 +4,7 @@ use std::{error::Error, net::SocketAddr, time::Duration};
 
 use khien_core::{
     OrderId, Sha256,
-    bundle::MAX_PACK,
+    bundle::{FORM_PIECE, Form, MAX_FORM, MAX_PACK},
     protocol::{
         Ack, Batch, Enroll, Enrolled, HUB_NAME, Heartbeat, HeartbeatReply, Hello, MAX_BODY, MAX_INFLATED,
         Orders, POLL_SECONDS, Problem, Welcome,
@@ -153,6 +153,21 @@ impl Hub {
     /// Fetches the signed pack as it came; it is read only where its signature is checked.
     pub(crate) async fn pack(&self) -> Result<Vec<u8>, Trouble> {
         answer(self.request(Method::GET, "agent/pack", LARGE), MAX_PACK).await
+    }
+
+    /// Fetches a compiled form that a signed pack names, piece by piece. Whether it is the right one is seen where its
+    /// digest is checked.
+    pub(crate) async fn compiled(&self, form: &Form) -> Result<Vec<u8>, Trouble> {
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < form.size.min(MAX_FORM as u64) {
+            let path = format!("agent/compiled/{}?offset={}", form.sha256, bytes.len());
+            let piece = patiently(|| answer(self.request(Method::GET, &path, LARGE), FORM_PIECE)).await?;
+            if piece.is_empty() {
+                break;
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
     }
 
     /// Returns how much of an order's evidence the hub has.

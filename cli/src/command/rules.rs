@@ -6,19 +6,21 @@ use anyhow::{Context as _, Result};
 use khien_core::{
     Lang, Timestamp,
     api::PackState,
-    bundle::{MAX_PACK, Pack},
+    bundle::{MAX_PACK, Pack, Release},
     signature::{Purpose, Signed},
     text::{command as t, trouble},
 };
-use khien_rules::{base_pack, check, check::CheckReport, pack};
+use khien_rules::{base_pack, check, check::CheckReport, compiled::Built, pack};
 use serde::Serialize;
 
 use super::Context;
 use crate::{
     args,
+    client::Client,
+    compile,
     exit::{Exit, Stop},
     keys::Keys,
-    output::{Facts, print, print_json},
+    output::{Facts, print, print_json, say},
     told::Told,
 };
 
@@ -99,13 +101,43 @@ async fn push(context: &Context, dir: Option<&Path>) -> Result<()> {
         }
         None => base_pack(now),
     };
-    let state = client.put_pack(&sign(&pack, &keys, context.lang)?).await?;
+    let state = hand_over(context, &client, &keys, build(pack).await).await?;
     told(context, &state)
 }
 
+/// A pack and its compiled form for machines like this one.
+pub(crate) struct Ready {
+    pack: Pack,
+    compiled: Result<Built>,
+}
+
+/// Compiles a pack, so that agents need not.
+pub(crate) async fn build(pack: Pack) -> Ready {
+    Ready { compiled: compile::build(&pack).await, pack }
+}
+
+/// Hands a compiled form to the hub, then the pack that names it, signed. Without one agents compile the rules
+/// themselves, which is told.
+pub(crate) async fn hand_over(
+    context: &Context,
+    client: &Client,
+    keys: &Keys,
+    ready: Ready,
+) -> Result<PackState> {
+    let mut release = Release { pack: ready.pack, forms: Vec::new() };
+    match ready.compiled {
+        Ok(Built { form, bytes }) => {
+            client.put_compiled(form.sha256, bytes).await?;
+            release.forms.push(form);
+        }
+        Err(why) => say(&t::NO_COMPILED_FORM.with(context.lang, &[&why])),
+    }
+    Ok(client.put_pack(&sign(&release, keys, context.lang)?).await?)
+}
+
 /// Signs a pack with the operator's key.
-pub(crate) fn sign(pack: &Pack, keys: &Keys, lang: Lang) -> Result<Signed> {
-    let body = serde_json::to_string(pack).context("pack has no JSON form")?;
+fn sign(release: &Release, keys: &Keys, lang: Lang) -> Result<Signed> {
+    let body = release.body().context("pack has no JSON form")?;
     match body.len() > MAX_PACK {
         true => {
             let what = t::PACK_TOO_LARGE.with(lang, &[&body.len(), &MAX_PACK]);
@@ -125,6 +157,7 @@ fn told(context: &Context, state: &PackState) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use khien_core::bundle;
+    use khien_rules::compiled;
 
     use super::*;
 
@@ -132,9 +165,14 @@ mod tests {
     fn the_base_pack_is_signed_so_that_agents_take_it() {
         let keys = Keys::for_tests([7; 32]);
         let pack = base_pack(Timestamp::UNIX_EPOCH);
+        let built = compiled::build(&pack).unwrap();
 
-        let signed = sign(&pack, &keys, Lang::En).unwrap();
+        let release = Release { pack: pack.clone(), forms: vec![built.form.clone()] };
+        let signed = sign(&release, &keys, Lang::En).unwrap();
 
         assert_eq!(bundle::open(&signed, &[keys.public()]).unwrap(), pack);
+        let opened = Release::open(&signed, &[keys.public()]).unwrap();
+        let form = opened.form(&compiled::machine()).unwrap();
+        assert!(compiled::load(&opened.pack, form.sha256, form.inflated, &built.bytes).is_ok());
     }
 }

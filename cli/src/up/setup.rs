@@ -15,7 +15,7 @@ use khien_core::{
     asset::{NO_AGENCY, Presence},
     text::{command as t, trouble},
 };
-use tokio::{process::Command, time::timeout};
+use tokio::{process::Command, task::JoinHandle, time::timeout};
 
 use super::{AGENT_AGAIN, AGENT_START, HUB_AGAIN, HUB_START, beside, child::Program, did_not_start};
 use crate::{
@@ -167,13 +167,30 @@ pub(super) async fn connect(context: &Context, address: &str, name: String) -> R
     Ok(Ready { client, keys, config, revision })
 }
 
-/// Signs the pack that came with this program and hands it over if the hub's is older.
-pub(super) async fn push_base_pack(context: &Context, ready: &Ready) -> Result<()> {
-    let pack = khien_rules::base_pack(Timestamp::now());
-    if ready.client.pack_state().await?.version < pack.version {
-        ready.client.put_pack(&rules::sign(&pack, &ready.keys, context.lang)?).await?;
+/// The pack that came with this program, while it is compiled beside other work.
+pub(super) struct BasePack {
+    version: u64,
+    building: Option<JoinHandle<rules::Ready>>,
+}
+
+impl BasePack {
+    /// Begins. On a first start it is certain that the pack is needed, and compiling begins at once.
+    pub(super) fn begin(context: &Context) -> Self {
+        let is_first = !context.home.join("hub/hub.sqlite").is_file();
+        let pack = khien_rules::base_pack(Timestamp::now());
+        let version = pack.version;
+        Self { version, building: is_first.then(|| tokio::spawn(rules::build(pack))) }
     }
-    Ok(())
+
+    /// Signs it and hands it over if the hub's is older.
+    pub(super) async fn push(self, context: &Context, ready: &Ready) -> Result<()> {
+        if ready.client.pack_state().await?.version >= self.version {
+            return Ok(());
+        }
+        let build = || tokio::spawn(rules::build(khien_rules::base_pack(Timestamp::now())));
+        let built = self.building.unwrap_or_else(build).await?;
+        rules::hand_over(context, &ready.client, &ready.keys, built).await.map(|_| ())
+    }
 }
 
 /// Invites the local agent and lets it join, once.

@@ -255,6 +255,11 @@ pub const CHILD_BACK: Message = Message::new("{} đã chạy lại", "{} runs ag
 /// Says: Wrote {} ({} bytes, SHA-256 {})
 pub const EVIDENCE_WRITTEN: Message =
     Message::new("Đã ghi {} ({} byte, SHA-256 {})", "Wrote {} ({} bytes, SHA-256 {})");
+/// A pack goes out without its compiled form. Argument: why.
+pub const NO_COMPILED_FORM: Message = Message::new(
+    "gói luật không có dạng biên dịch, mỗi máy sẽ tự biên dịch (chậm hơn): {}",
+    "pack has no compiled form, each agent compiles it itself (slower): {}",
+);
 /// Says: The hub offers pack version {}
 pub const PACK_PUSHED: Message =
     Message::new("Trung tâm phát gói luật phiên bản {}", "The hub offers pack version {}");

@@ -73,7 +73,9 @@ impl Cause {
             | Self::BadPackVersion
             | Self::NoPack
             | Self::EvidenceOtherContent
+            | Self::FormOtherHash
             | Self::EvidenceOtherHash => m.words(),
+            Self::NoForm { sha256 } => m.words_with(&[&sha256.short()]),
         }
     }
 
@@ -338,6 +340,14 @@ impl Cause {
             Self::EvidenceGap { .. } => Message::new(
                 "trung tâm có {} trong {} byte, hãy gửi tiếp từ đó",
                 "the hub has {} bytes of {}, send from there",
+            ),
+            Self::FormOtherHash => Message::new(
+                "dạng biên dịch không có mã băm như tên gọi",
+                "a compiled form does not have the hash that it is named by",
+            ),
+            Self::NoForm { .. } => Message::new(
+                "không có dạng biên dịch {} của luật",
+                "compiled form {} of rules does not exist",
             ),
             Self::NoEvidence { .. } => {
                 Message::new("không có chứng cứ {} của sự cố {}", "evidence {} of incident {} does not exist")

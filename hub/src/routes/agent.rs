@@ -17,6 +17,8 @@ use khien_core::{
     text::hub as hub_text,
 };
 
+use serde::Deserialize;
+
 use super::{
     body::{self, Bounded},
     id, unreadable,
@@ -26,7 +28,7 @@ use crate::{
     bundles, enrol as joining,
     evidence::{self, Have, Piece},
     fault::Fault,
-    fleet,
+    fleet, forms,
     hub::Hub,
     ingest::{self, Desk},
     stream,
@@ -105,6 +107,23 @@ pub(super) async fn orders(
 pub(super) async fn pack(State(hub): State<Arc<Hub>>) -> Result<Response, Fault> {
     let head = [(header::CONTENT_TYPE, "application/json")];
     Ok((head, bundles::offered(&hub).await?).into_response())
+}
+
+/// `?offset=`
+#[derive(Debug, Deserialize)]
+pub(super) struct From {
+    #[serde(default)]
+    offset: u64,
+}
+
+pub(super) async fn compiled(
+    State(hub): State<Arc<Hub>>,
+    Path(name): Path<String>,
+    from: Result<Query<From>, QueryRejection>,
+) -> Result<Response, Fault> {
+    let Query(from) = from.map_err(|e| unreadable(&e.body_text()))?;
+    let bytes = forms::piece(&hub, id(&name)?, from.offset).await?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
 pub(super) async fn evidence_have(

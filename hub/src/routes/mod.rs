@@ -10,7 +10,7 @@ use std::{str::FromStr, sync::Arc};
 
 use axum::{
     Router, middleware,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 
 use khien_core::problem::Cause;
@@ -24,6 +24,7 @@ pub(crate) fn all(hub: Arc<Hub>) -> Router {
         .route("/v1/agent/heartbeat", post(agent::heartbeat))
         .route("/v1/agent/batch", post(agent::batch))
         .route("/v1/agent/pack", get(agent::pack))
+        .route("/v1/agent/compiled/{sha256}", get(agent::compiled))
         .route("/v1/agent/evidence/{order}", get(agent::evidence_have).put(agent::evidence_put))
         .route_layer(middleware::from_fn(auth::to_the_end))
         // A question that waits ends with its connection.
@@ -39,6 +40,7 @@ pub(crate) fn all(hub: Arc<Hub>) -> Router {
         .route("/v1/agents", get(operator::agents))
         .route("/v1/tokens", post(operator::token))
         .route("/v1/pack", get(operator::pack).put(operator::put_pack))
+        .route("/v1/compiled/{sha256}", put(operator::put_compiled))
         .route("/v1/incidents", get(incident::list).post(incident::open))
         .route("/v1/incidents/{id}", get(incident::show))
         .route("/v1/incidents/{id}/notes", post(incident::note))

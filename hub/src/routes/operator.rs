@@ -10,7 +10,7 @@ use khien_core::{
     AlertId, Timestamp,
     alert::{Alert, Status},
     api::{Agents, Alerts, CloseAlert, MOST_ALERTS, NewToken, PackState, SOME_ALERTS, TokenSecret},
-    bundle::MAX_PACK,
+    bundle::{MAX_FORM, MAX_PACK},
     problem::Cause,
     signature::Signed,
     triage as order,
@@ -22,7 +22,7 @@ use super::{
     id, unreadable,
 };
 use crate::{
-    auth::OperatorPeer, bundles, enrol, fault::Fault, fleet, hub::Hub, store::Filter, stream, triage,
+    auth::OperatorPeer, bundles, enrol, fault::Fault, fleet, forms, hub::Hub, store::Filter, stream, triage,
 };
 
 /// The largest signed pack as JSON in JSON: quotes and line ends are escaped once more.
@@ -119,4 +119,15 @@ pub(super) async fn put_pack(
 ) -> Answer<PackState> {
     let signed: Signed = body::json(request, &hub, MAX_PACK_BODY, MAX_PACK_BODY).await?;
     Ok(Json(bundles::put(&hub, by, signed).await?))
+}
+
+/// Takes a compiled form before the pack that names it.
+pub(super) async fn put_compiled(
+    State(hub): State<Arc<Hub>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Answer<()> {
+    let (head, body) = request.into_parts();
+    let bytes = body::read(&head, body, MAX_FORM, hub.limits.step).await?;
+    Ok(Json(forms::keep(&hub, id(&name)?, bytes).await?))
 }

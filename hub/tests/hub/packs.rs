@@ -1,10 +1,10 @@
 //! The rule pack: only what the team signed, and never an older one.
 
 use khien_core::{
-    Timestamp,
+    Sha256, Timestamp,
     api::PackState,
     asset::Health,
-    bundle::Pack,
+    bundle::{FORM_PIECE, Form, Pack, Release},
     protocol::{Heartbeat, HeartbeatReply},
     signature::{Purpose, Signed},
 };
@@ -56,4 +56,65 @@ async fn a_pack_without_a_good_signature_is_refused() {
     for bad in [unsigned, altered, for_another_purpose, by_nobody] {
         thu.bad(StatusCode::FORBIDDEN, Method::PUT, "/v1/pack", &bad).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compiled_form_comes_back_in_pieces_and_goes_with_its_pack() {
+    let team = Team::start();
+    let (thu, client) = (team.operator(), team.speak(&team.agent("web-1").await));
+    let bytes: Vec<u8> = (0..FORM_PIECE + 5).map(|n| n as u8).collect();
+    let name = Sha256::of(&bytes);
+    let (put, get) = (format!("/v1/compiled/{name}"), format!("/v1/agent/compiled/{name}"));
+    client.bad(StatusCode::NOT_FOUND, Method::GET, &get, &()).await;
+
+    assert_eq!(thu.raw(Method::PUT, &put, bytes.clone()).await.unwrap().0, StatusCode::OK);
+    let _: PackState = thu.good(Method::PUT, "/v1/pack", &released(1, &bytes, &team)).await;
+
+    let first = client.raw(Method::GET, &get, vec![]).await.unwrap().1;
+    let rest = client.raw(Method::GET, &format!("{get}?offset={FORM_PIECE}"), vec![]).await.unwrap().1;
+    let end = client.raw(Method::GET, &format!("{get}?offset={}", bytes.len()), vec![]).await.unwrap();
+    assert_eq!((first.len(), [first, rest].concat()), (FORM_PIECE, bytes));
+    assert_eq!(end, (StatusCode::OK, vec![]));
+
+    let _: PackState = thu.good(Method::PUT, "/v1/pack", &released(2, b"other", &team)).await;
+    client.bad(StatusCode::NOT_FOUND, Method::GET, &get, &()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compiled_form_is_taken_from_operators_only_and_under_its_own_name() {
+    let team = Team::start();
+    let (thu, client) = (team.operator(), team.speak(&team.agent("web-1").await));
+    let path = format!("/v1/compiled/{}", Sha256::of(b"code"));
+
+    let by_agent = client.raw(Method::PUT, &path, b"code".to_vec()).await.unwrap().0;
+    let other = thu.raw(Method::PUT, &path, b"evil".to_vec()).await.unwrap().0;
+    let no_name = thu.raw(Method::PUT, "/v1/compiled/..%2f..%2fca.pem", b"code".to_vec()).await.unwrap().0;
+
+    assert_eq!(by_agent, StatusCode::FORBIDDEN);
+    assert_eq!(other, StatusCode::CONFLICT);
+    assert_eq!(no_name, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compiled_forms_without_a_pack_do_not_fill_the_disk() {
+    let team = Team::start();
+    let thu = team.operator();
+
+    let mut statuses = Vec::new();
+    for n in 0..17_u8 {
+        let path = format!("/v1/compiled/{}", Sha256::of(&[n]));
+        statuses.push(thu.raw(Method::PUT, &path, vec![n]).await.unwrap().0);
+    }
+
+    assert_eq!(statuses.pop(), Some(StatusCode::CONFLICT));
+    assert!(statuses.iter().all(|s| *s == StatusCode::OK));
+}
+
+fn released(version: u64, bytes: &[u8], team: &Team) -> Signed {
+    let pack: Pack = serde_json::from_str(&pack(version)).unwrap();
+    let size = bytes.len() as u64;
+    let (origin, sha256) = (pack.origin(), Sha256::of(bytes));
+    let form = Form { engine: "e".to_owned(), features: vec![], origin, sha256, size, inflated: size };
+    let body = Release { pack, forms: vec![form] }.body().unwrap();
+    Signed::new(body, Purpose::Pack, &team.signing_key())
 }

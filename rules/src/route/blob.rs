@@ -19,7 +19,7 @@ use super::{
 /// What a file begins with.
 const MAGIC: &[u8] = b"khien-route 1\n";
 /// The engine whose compiled form is inside; another one must not run it.
-const ENGINE: &str = concat!("yara-x 1.22.1 ", env!("CARGO_PKG_VERSION"));
+pub const ENGINE: &str = concat!("yara-x 1.22.1 khien ", env!("CARGO_PKG_VERSION"));
 /// The most that is loaded.
 const MAX_SIZE: usize = 512 << 20;
 /// Digits of the sum.

@@ -12,6 +12,7 @@ mod indicators;
 mod kill;
 mod language;
 mod orders;
+mod packs;
 mod place;
 mod playbook;
 mod report;
