@@ -22,11 +22,13 @@ use tokio::{
 };
 
 use crate::{
+    activity::{Activities, Heard},
     args,
     capture::{self, Links, NetConfig},
     config::{self, Enrolment, Home},
     detect, enroll,
     health::Meter,
+    integrity,
     orders::{self, Desk},
     pack::Packs,
     respond::Responder,
@@ -126,6 +128,11 @@ impl Agent {
         let spool = agent.spool.clone();
         agent.sensors.spawn(async move { ("detect", detect::run(drain, spool).await.map_err(Into::into)) });
         let sensing = Sensing { reports, meter: Arc::clone(&agent.meter), shutdown };
+        let mut activities = Activities::default();
+        if !options.no_integrity {
+            let heard = activities.listen();
+            agent.start_integrity(options, &home, (heard, since), &sensing);
+        }
         agent.start_files(watched(options, &home, since)?, &pool, &sensing)?;
         if !options.no_network {
             agent.start_network(options, &joined.address, &pool, sensing).await;
@@ -213,6 +220,27 @@ impl Agent {
             ("watch", ended.map_err(Into::into).and_then(|joined| joined.map_err(|_| anyhow!("it panicked"))))
         });
         Ok(())
+    }
+
+    fn start_integrity(
+        &mut self,
+        options: &args::Run,
+        home: &Home,
+        (heard, since): (Heard, Option<Timestamp>),
+        sensing: &Sensing,
+    ) {
+        let links = integrity::Links {
+            file: home.join("integrity.db"),
+            every: Duration::from_secs(options.integrity_every),
+            ran_before: since.is_some(),
+            policy: self.packs.policy(),
+            heard,
+            spool: self.spool.clone(),
+            meter: Arc::clone(&sensing.meter),
+            pack: self.packs.version(),
+            shutdown: sensing.shutdown.clone(),
+        };
+        self.sensors.spawn(async move { ("integrity", integrity::run(links).await) });
     }
 
     async fn start_network(&mut self, options: &args::Run, hub: &str, pool: &Arc<Pool>, sensing: Sensing) {

@@ -10,7 +10,7 @@ mod behaviour;
 mod integrity;
 
 pub use behaviour::Behaviour;
-pub use integrity::Integrity;
+pub use integrity::{Differs, Facts, Integrity, Kind, MAX_EXAMPLES};
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
