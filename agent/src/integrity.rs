@@ -53,6 +53,8 @@ mod survey;
 const DPKG: &str = "/var/lib/dpkg";
 /// How often it is looked whether waiting changes are due.
 const TELL_EVERY: Duration = Duration::from_millis(500);
+/// How long the start waits for a pack before it says that it has none.
+const FIRST_PACK: Duration = Duration::from_secs(2);
 /// The most activities that are taken at once.
 const GROUP: usize = 4_096;
 /// At least this long lies between two walks that were asked for by what was heard.
@@ -85,11 +87,10 @@ pub(crate) struct Links {
 /// # Errors
 /// When the baseline cannot be read or written, or the spool is gone: then the agent must not look whole.
 pub(crate) async fn run(mut links: Links) -> anyhow::Result<()> {
-    cover(&links.meter, Sight::Blind, Some(Reason::NoPack));
     let mut shutdown = links.shutdown.clone();
     let policy = tokio::select! {
         _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
-        policy = first(&mut links.policy) => policy?,
+        policy = first(&mut links.policy, &links.meter) => policy?,
     };
     let mut watcher = Watcher::open(links, policy).await?;
     watcher.begin().await?;
@@ -103,7 +104,14 @@ pub(crate) async fn run(mut links: Links) -> anyhow::Result<()> {
     watcher.tell(true).await
 }
 
-async fn first(policy: &mut watch::Receiver<Option<Arc<Policy>>>) -> anyhow::Result<Arc<Policy>> {
+/// Waits for the first policy; if none comes soon, says that nothing is kept an eye on.
+async fn first(
+    policy: &mut watch::Receiver<Option<Arc<Policy>>>,
+    meter: &Meter,
+) -> anyhow::Result<Arc<Policy>> {
+    if tokio::time::timeout(FIRST_PACK, policy.wait_for(Option::is_some)).await.is_err() {
+        cover(meter, Sight::Blind, Some(Reason::NoPack));
+    }
     let policy = policy.wait_for(Option::is_some).await.context("no more packs come")?;
     policy.clone().context("the policy is there")
 }

@@ -17,7 +17,7 @@ pub use integrity::{Differs, Facts, Integrity, Kind, MAX_EXAMPLES};
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum Conduct {
     /// A file that the policy keeps an eye on is not what it was.
-    Integrity(Integrity),
+    Integrity(Box<Integrity>),
     /// Files of a web root, or many files at once, were handled as attackers do.
     Behaviour(Behaviour),
 }

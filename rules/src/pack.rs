@@ -32,12 +32,12 @@ use crate::{
     },
 };
 
+mod policy;
+
 /// How the names of lists of digests and file names end.
 const LIST: &str = ".list";
 /// The file that names a pack's rules.
 const MANIFEST: &str = "pack.toml";
-/// The file that says what agents keep an eye on.
-const POLICY: &str = "policy.toml";
 /// The most files of one pack's folder.
 const MAX_FILES: usize = 4_096;
 /// The largest list of digests or file names as people write it, in bytes. In the pack an entry takes ten.
@@ -46,7 +46,7 @@ const MAX_LIST: u64 = 512 << 20;
 /// The pack that comes with the program: each file's name and text.
 const BASE: &[(&str, &str)] = &[
     (MANIFEST, include_str!("../packs/base/pack.toml")),
-    (POLICY, include_str!("../packs/base/policy.toml")),
+    (policy::FILE, include_str!("../packs/base/policy.toml")),
     ("domains.txt", include_str!("../packs/base/domains.txt")),
     ("eicar.yar", include_str!("../packs/base/eicar.yar")),
     ("linux.yar", include_str!("../packs/base/linux.yar")),
@@ -82,7 +82,7 @@ pub enum PackError {
     #[error("cannot read {MANIFEST}: {0}")]
     Manifest(String),
     /// `policy.toml` is not a policy.
-    #[error("cannot read {POLICY}: {0}")]
+    #[error("cannot read {file}: {0}", file = policy::FILE)]
     Policy(String),
     /// Fields are missing or wrong.
     #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))]
@@ -199,7 +199,7 @@ fn assemble(
 ) -> Result<Pack, PackError> {
     let manifest = files.remove(MANIFEST).ok_or(PackError::NoManifest)?;
     let manifest: Manifest = toml::from_str(&manifest).map_err(|e| PackError::Manifest(e.to_string()))?;
-    let policy = files.remove(POLICY).map(|text| policy(&text)).transpose()?;
+    let policy = files.remove(policy::FILE).map(|text| policy::read(&text)).transpose()?;
     let mut problems = Vec::new();
     let rules = manifest.rule.into_iter().filter_map(|raw| rule(raw, &mut problems)).collect();
     let (sets, names): (Vec<_>, Vec<_>) = manifest.list.iter().partition(|raw| raw.kind.is_some());
@@ -211,39 +211,6 @@ fn assemble(
     let is_source = |(name, _): &(String, String)| name.ends_with(".yar") || name.ends_with(".yara");
     let sources = files.into_iter().filter(is_source).map(|(name, text)| Source { name, text }).collect();
     Ok(Pack { version: manifest.version, created, rules, sources, domains, sets, policy })
-}
-
-/// Here a misspelt field is an error, since its author is there to mend it; agents pass over what is newer than they are.
-fn policy(text: &str) -> Result<Policy, PackError> {
-    let policy: Policy = toml::from_str(text).map_err(|e| PackError::Policy(e.to_string()))?;
-    let written: toml::Value = toml::from_str(text).map_err(|e| PackError::Policy(e.to_string()))?;
-    let known = toml::Value::try_from(&policy).map_err(|e| PackError::Policy(e.to_string()))?;
-    match unknown(&written, &known) {
-        Some(field) => Err(PackError::Policy(format!("unknown field `{field}`"))),
-        None => Ok(policy),
-    }
-}
-
-/// Finds a field that was written and was not understood.
-fn unknown(written: &toml::Value, known: &toml::Value) -> Option<String> {
-    match (written, known) {
-        (toml::Value::Table(written), toml::Value::Table(known)) => {
-            written.iter().find_map(|(name, value)| match known.get(name) {
-                // What says nothing is left out when it is written again.
-                None if is_empty(value) => None,
-                None => Some(name.clone()),
-                Some(known) => unknown(value, known).map(|below| format!("{name}.{below}")),
-            })
-        }
-        (toml::Value::Array(written), toml::Value::Array(known)) => {
-            written.iter().zip(known).find_map(|(written, known)| unknown(written, known))
-        }
-        _ => None,
-    }
-}
-
-fn is_empty(value: &toml::Value) -> bool {
-    value.as_array().is_some_and(Vec::is_empty) || value.as_table().is_some_and(toml::Table::is_empty)
 }
 
 fn rule(raw: RawRule, problems: &mut Vec<Problem>) -> Option<RuleMeta> {
@@ -445,35 +412,6 @@ rule = "indicator.domain.test"
         let empty = tempfile::tempdir().unwrap();
         assert!(matches!(load_dir(empty.path(), Timestamp::UNIX_EPOCH), Err(PackError::NoManifest)));
         assert!(matches!(load(&format!("sevrity = 1\n{GOOD}"), ""), Err(PackError::Manifest(_))));
-    }
-
-    #[test]
-    fn a_policy_is_read_and_a_misspelt_field_in_it_is_refused() {
-        let good =
-            "[[integrity]]\nname = \"cron\"\npaths = [\"/etc/crontab\"]\nseverity = \"high\"\nsecret = []\n";
-        let read = |text: &str| {
-            let folder = tempfile::tempdir().unwrap();
-            fs::write(folder.path().join("pack.toml"), GOOD).unwrap();
-            fs::write(folder.path().join("domains.txt"), "").unwrap();
-            fs::write(folder.path().join("policy.toml"), text).unwrap();
-            load_dir(folder.path(), Timestamp::UNIX_EPOCH)
-        };
-
-        assert_eq!(read(good).unwrap().policy.unwrap().integrity[0].paths.len(), 1);
-        let error = read(&good.replace("severity", "severety")).unwrap_err().to_string();
-        assert!(error.starts_with("cannot read policy.toml"), "{error}");
-        let error = read(&format!("{good}texts = true\n")).unwrap_err().to_string();
-        assert_eq!(error, "cannot read policy.toml: unknown field `integrity.texts`");
-        assert!(read(&good.replace("/etc", "etc")).is_err());
-    }
-
-    #[test]
-    fn every_group_of_the_base_policy_has_words_and_is_as_bad_as_they_say() {
-        for group in base_policy().integrity {
-            let words = khien_core::text::builtin::builtin_rule(group.rule().as_str());
-            let words = words.unwrap_or_else(|| panic!("{} has no words", group.name));
-            assert_eq!((words.severity, words.technique), (group.severity, group.technique.as_deref()));
-        }
     }
 
     #[test]

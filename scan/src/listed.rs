@@ -125,6 +125,7 @@ mod tests {
             sources: Vec::new(),
             domains: Vec::new(),
             sets: vec![set],
+            policy: None,
         }
     }
 }

@@ -111,16 +111,15 @@ impl Keeper {
         }
         let occasion = Occasion { process: None, unwatched };
         self.rounds += 1;
-        let mut unread = found.unread;
         for (path, place) in &found.places {
             if stop() {
                 return Ok(());
             }
             self.check(path, place, &occasion)?;
-            unread += u64::from(self.entries.get(path).is_some_and(|e| e.state.is_unread()));
         }
         self.missing(&found.places, &occasion)?;
         self.commit_quiet()?;
+        let unread = found.unread + self.entries.values().filter(|e| e.state.is_unread()).count() as u64;
         let now = Timestamp::now();
         (self.unread, self.beyond, self.looked) = (unread, found.beyond, Some(now));
         let patterns: BTreeSet<String> =
@@ -187,13 +186,13 @@ impl Keeper {
             (None, Some(seen)) if !place.known || seen.state.kind == Kind::Folder => {
                 self.adopt(path, &place.group, seen)
             }
-            (None, seen @ Some(_)) => self.note(path, place, Differs::Added, seen, occasion),
+            (None, seen @ Some(_)) => self.note(path, place, (Differs::Added, seen), occasion),
             (Some(before), None) if before.state.kind == Kind::Folder => {
                 self.put_quietly(Put::Gone(path.to_owned()))
             }
-            (Some(_), None) => self.note(path, place, Differs::Removed, None, occasion),
+            (Some(_), None) => self.note(path, place, (Differs::Removed, None), occasion),
             (Some(before), Some(seen)) => match place::differs(&before.state, &seen.state) {
-                Some(differs) => self.note(path, place, differs, Some(seen), occasion),
+                Some(differs) => self.note(path, place, (differs, Some(seen)), occasion),
                 None => self.same(path, seen),
             },
         }
@@ -233,8 +232,7 @@ impl Keeper {
         &mut self,
         path: &Path,
         place: &Place,
-        differs: Differs,
-        now: Option<Seen>,
+        (differs, now): (Differs, Option<Seen>),
         occasion: &Occasion,
     ) -> Result<(), StoreError> {
         if self.pending.is_full() && self.pending.at(path).is_none() {

@@ -156,12 +156,12 @@ fn single(path: &Path, item: &Item, users: &Users) -> ConductSubject {
     let now = item.now.as_ref().map(|seen| &seen.state);
     ConductSubject {
         path: untrusted(path),
-        what: Conduct::Integrity(Integrity {
+        what: Conduct::Integrity(Box::new(Integrity {
             differs: item.differs.clone(),
             before: item.before.as_ref().map(|entry| entry.state.facts.clone()),
             after: now.map(|state| state.facts.clone()),
             unwatched: item.unwatched,
-        }),
+        })),
         file: now.map(|state| state.file(users.name(state.facts.uid))),
         sha256: now.and_then(|state| state.facts.sha256),
         process: item.process.clone(),
@@ -187,12 +187,12 @@ fn many(items: &[&(PathBuf, Item)]) -> (Timestamp, ConductSubject) {
     let one_maker = makers.windows(2).all(|two| two[0] == two[1]);
     let subject = ConductSubject {
         path: untrusted(&shared_folder(items)),
-        what: Conduct::Integrity(Integrity {
+        what: Conduct::Integrity(Box::new(Integrity {
             differs: Differs::Many { added, removed, content, rights, examples },
             before: None,
             after: None,
             unwatched: items.iter().any(|(_, item)| item.unwatched),
-        }),
+        })),
         file: None,
         sha256: None,
         process: makers.first().filter(|_| one_maker).and_then(|p| (*p).clone()),
@@ -251,11 +251,8 @@ mod tests {
         assert_eq!(told.len(), 1);
         let Subject::Conduct(subject) = &told[0].subject else { panic!("{told:?}") };
         assert_eq!(subject.path, "/etc/s".into());
-        let Conduct::Integrity(Integrity { differs: Differs::Many { content, examples, .. }, .. }) =
-            &subject.what
-        else {
-            panic!("{subject:?}")
-        };
+        let Conduct::Integrity(change) = &subject.what else { panic!("{subject:?}") };
+        let Differs::Many { content, examples, .. } = &change.differs else { panic!("{change:?}") };
         assert_eq!((*content, examples.len()), (500, MAX_EXAMPLES));
     }
 

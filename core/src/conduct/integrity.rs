@@ -132,11 +132,11 @@ mod tests {
             Integrity { differs: many, before: None, after: None, unwatched: false },
         ];
         for change in all {
-            let written = serde_json::to_string(&Conduct::Integrity(change.clone())).unwrap();
+            let written = serde_json::to_string(&Conduct::Integrity(Box::new(change.clone()))).unwrap();
 
             assert_eq!(
                 serde_json::from_str::<Conduct>(&written).unwrap(),
-                Conduct::Integrity(change),
+                Conduct::Integrity(Box::new(change)),
                 "{written}"
             );
         }
