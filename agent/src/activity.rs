@@ -96,7 +96,6 @@ struct Missed {
 
 /// One listener's end.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the listeners join with integrity and behaviour")]
 pub(crate) struct Heard {
     /// What happened, in order.
     pub(crate) queue: mpsc::Receiver<Activity>,
@@ -105,7 +104,6 @@ pub(crate) struct Heard {
 
 impl Activities {
     /// Adds a listener. All are added before the watch starts.
-    #[allow(dead_code, reason = "the listeners join with integrity and behaviour")]
     pub(crate) fn listen(&mut self) -> Heard {
         let (sender, queue) = mpsc::channel(QUEUE);
         let missed = Arc::<Missed>::default();
@@ -151,7 +149,6 @@ impl Missed {
     }
 }
 
-#[allow(dead_code, reason = "called by the listeners, which join with integrity and behaviour")]
 impl Heard {
     /// Waits for what happens next. None when the watch has ended. May be called off and called again.
     pub(crate) async fn next(&mut self) -> Option<Notice> {
@@ -189,7 +186,6 @@ pub(crate) struct Observed {
 impl Observed {
     /// Says what one listener wants to know of from now on: files, and folders with all that is below them. What is
     /// not there yet is told of when it comes. It takes effect within some seconds.
-    #[allow(dead_code, reason = "called by the listeners, which join with integrity and behaviour")]
     pub(crate) fn set(&self, listener: &'static str, mut paths: Vec<PathBuf>) {
         if paths.len() > MAX_OBSERVED {
             tracing::warn!(listener, paths = paths.len(), "too many paths to observe, the last are left out");

@@ -55,6 +55,10 @@ pub(crate) struct Run {
     pub(crate) interface: Vec<String>,
     #[arg(long)]
     pub(crate) no_network: bool,
+    #[arg(long)]
+    pub(crate) no_integrity: bool,
+    #[arg(long, env = "KHIEN_INTEGRITY_EVERY", value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) integrity_every: u64,
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub(crate) spool_mib: u64,
     #[arg(long)]

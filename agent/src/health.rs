@@ -10,7 +10,7 @@ use std::{
 
 use khien_core::{
     Untrusted,
-    asset::{Coverage, Health, Sensor, WalkProgress},
+    asset::{Coverage, Health, IntegrityState, Sensor, WalkProgress},
     event::ScanOutcome,
 };
 use khien_scan::Gauge;
@@ -22,6 +22,7 @@ pub(crate) struct Meter {
     coverage: Mutex<BTreeMap<(Sensor, Untrusted), Coverage>>,
     scans: Mutex<BTreeMap<ScanOutcome, u64>>,
     walk: Mutex<Option<WalkProgress>>,
+    integrity: Mutex<Option<IntegrityState>>,
     /// Wakes the heartbeat when something changed that the team should see at once.
     changed: Notify,
     packets: AtomicU64,
@@ -68,6 +69,11 @@ impl Meter {
         *self.walk.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 
+    /// States what is compared with what it was.
+    pub(crate) fn keeps(&self, state: IntegrityState) {
+        *self.integrity.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
     /// Waits until coverage or pack changed since the last wait.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
@@ -112,6 +118,7 @@ impl Meter {
             pack: self.pack.load(Ordering::Relaxed),
             memory,
             walk: self.walk.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            integrity: self.integrity.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

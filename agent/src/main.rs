@@ -16,6 +16,7 @@ mod detect;
 mod enroll;
 mod flow;
 mod health;
+mod integrity;
 mod orders;
 mod pack;
 mod pause;

@@ -14,6 +14,7 @@ use std::{
 use khien_core::{
     Sha256, Timestamp,
     bundle::{Form, MAX_PACK, Pack, Release},
+    policy::Policy,
     protocol::Report,
     reason::{Reason, quoted},
     signature::{OperatorKey, Signed},
@@ -39,6 +40,7 @@ pub(crate) struct Packs {
     meter: Arc<Meter>,
     version: Arc<AtomicU64>,
     domains: watch::Sender<Arc<Domains>>,
+    policy: watch::Sender<Option<Arc<Policy>>>,
     loaded: watch::Sender<bool>,
     /// One installation at a time; holds which pack came last and whether it was good: it may come twice.
     last: Mutex<Option<(Sha256, bool)>>,
@@ -61,6 +63,7 @@ impl Packs {
             sources: Vec::new(),
             domains: Vec::new(),
             sets: Vec::new(),
+            policy: None,
         };
         Self {
             home,
@@ -70,6 +73,7 @@ impl Packs {
             meter,
             version: Arc::default(),
             domains: watch::channel(Arc::new(Domains::new(&none))).0,
+            policy: watch::channel(None).0,
             loaded: watch::channel(false).0,
             last: Mutex::default(),
             fetching: Arc::default(),
@@ -84,6 +88,11 @@ impl Packs {
     /// Returns the listed names of the loaded pack as they change.
     pub(crate) fn domains(&self) -> watch::Receiver<Arc<Domains>> {
         self.domains.subscribe()
+    }
+
+    /// Returns the policy of the loaded pack as it changes; none before a pack is loaded.
+    pub(crate) fn policy(&self) -> watch::Receiver<Option<Arc<Policy>>> {
+        self.policy.subscribe()
     }
 
     /// Waits until a pack is loaded.
@@ -153,7 +162,9 @@ impl Packs {
         let ready = self.pool.load_with(Arc::clone(&pack), compiled).await;
         ready.map_err(|why| Reason::PackNotLoaded { version, because: Box::new(why) })?;
         self.domains.send_replace(Arc::new(Domains::new(&pack)));
+        let policy = pack.policy.clone().unwrap_or_else(khien_rules::base_policy);
         self.version.store(version, Ordering::Relaxed);
+        self.policy.send_replace(Some(Arc::new(policy)));
         self.meter.loaded(version);
         self.loaded.send_replace(true);
         Ok(version)

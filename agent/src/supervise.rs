@@ -23,12 +23,13 @@ use tokio::{
 };
 
 use crate::{
-    activity::Activities,
+    activity::{Activities, Heard, Observed},
     args,
     capture::{self, Links, NetConfig},
     config::{self, Enrolment, Home},
     detect, enroll,
     health::Meter,
+    integrity,
     orders::{self, Desk},
     pack::Packs,
     respond::Responder,
@@ -131,7 +132,12 @@ impl Agent {
         agent.sensors.spawn(async move { ("detect", detect::run(drain, spool).await.map_err(Into::into)) });
         let home_path = home.path().to_owned();
         let sensing = Sensing { home: home_path, reports, meter: Arc::clone(&agent.meter), shutdown };
-        agent.start_files(watched(options, &home, since)?, &pool, &sensing)?;
+        let mut activities = Activities::default();
+        if !options.no_integrity {
+            let heard = (activities.listen(), activities.observed());
+            agent.start_integrity(options, (heard, since), &sensing);
+        }
+        agent.start_files((watched(options, &home, since)?, activities), &pool, &sensing)?;
         if !options.no_network {
             agent.start_network(options, &joined.address, &pool, sensing).await;
         }
@@ -185,7 +191,7 @@ impl Agent {
 
     fn start_files(
         &mut self,
-        config: files::WatchConfig,
+        (config, activities): (files::WatchConfig, Activities),
         pool: &Arc<Pool>,
         sensing: &Sensing,
     ) -> anyhow::Result<()> {
@@ -210,8 +216,6 @@ impl Agent {
             scan::files::run(incoming, pool, reports, memory, shutdown).await;
             ("scan", Ok(()))
         });
-        // Who judges what happens listens before the watch starts: `activities.listen()`.
-        let activities = Activities::default();
         let links = files::Links {
             events,
             calm,
@@ -228,6 +232,27 @@ impl Agent {
             ("watch", ended.map_err(Into::into).and_then(|joined| joined.map_err(|_| anyhow!("it panicked"))))
         });
         Ok(())
+    }
+
+    fn start_integrity(
+        &mut self,
+        options: &args::Run,
+        ((heard, observed), since): ((Heard, Arc<Observed>), Option<Timestamp>),
+        sensing: &Sensing,
+    ) {
+        let links = integrity::Links {
+            file: sensing.home.join("integrity.db"),
+            every: Duration::from_secs(options.integrity_every),
+            ran_before: since.is_some(),
+            policy: self.packs.policy(),
+            heard,
+            observed,
+            spool: self.spool.clone(),
+            meter: Arc::clone(&sensing.meter),
+            pack: self.packs.version(),
+            shutdown: sensing.shutdown.clone(),
+        };
+        self.sensors.spawn(async move { ("integrity", integrity::run(links).await) });
     }
 
     async fn start_network(&mut self, options: &args::Run, hub: &str, pool: &Arc<Pool>, sensing: Sensing) {

@@ -30,6 +30,8 @@ pub enum Sensor {
     Network,
     /// Scans in a sandboxed worker.
     Scan,
+    /// Compares files with what they were.
+    Integrity,
 }
 
 /// How much of a scope a sensor sees.
@@ -79,6 +81,26 @@ pub struct Health {
     /// The last walk over all watched files, or the one that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub walk: Option<WalkProgress>,
+    /// What is compared with what it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<IntegrityState>,
+}
+
+/// What an agent compares with what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntegrityState {
+    /// Since when it is compared.
+    pub since: Timestamp,
+    /// When all of it was last looked at.
+    pub looked: Option<Timestamp>,
+    /// How many files, links and folders.
+    pub files: u64,
+    /// Of those and the folders with them, how many cannot be read.
+    pub unread: u64,
+    /// Changes since start that are as the package manager says, so that they are no alerts.
+    pub packaged: u64,
+    /// The names of the groups that have files.
+    pub groups: Vec<String>,
 }
 
 /// How far an agent's walk over all watched files is.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     RuleId, Severity, Timestamp,
+    policy::Policy,
     signature::{OperatorKey, Purpose, SignatureError, Signed},
     text::Words,
 };
@@ -31,6 +32,9 @@ pub struct Pack {
     /// Digests and names of files that must not occur.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<IndicatorSet>,
+    /// What agents keep an eye on beside content; absent is what the base pack says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 }
 
 /// One YARA source file.

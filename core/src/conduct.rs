@@ -10,14 +10,14 @@ mod behaviour;
 mod integrity;
 
 pub use behaviour::Behaviour;
-pub use integrity::Integrity;
+pub use integrity::{Differs, Facts, Integrity, Kind, MAX_EXAMPLES};
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum Conduct {
     /// A file that the policy keeps an eye on is not what it was.
-    Integrity(Integrity),
+    Integrity(Box<Integrity>),
     /// Files of a web root, or many files at once, were handled as attackers do.
     Behaviour(Behaviour),
 }

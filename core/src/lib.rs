@@ -14,6 +14,7 @@ pub mod id;
 pub mod incident;
 pub mod mandate;
 pub mod order;
+pub mod policy;
 pub mod problem;
 pub mod protocol;
 pub mod reason;

@@ -139,6 +139,18 @@ pub enum Reason {
         #[serde(default, skip_serializing_if = "is_zero")]
         others: u64,
     },
+    /// Files or folders that are kept an eye on cannot be read; of the files only mode, owner and size are compared.
+    FilesUnread {
+        /// How many.
+        count: u64,
+    },
+    /// More files are named than are kept an eye on.
+    FilesBeyondLimit {
+        /// How many are.
+        limit: u64,
+    },
+    /// What files were before is not known any more; they are compared with what they are now.
+    BaselineLost,
 
     // Watching packets.
     /// More interfaces were chosen than are watched.

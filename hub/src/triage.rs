@@ -5,11 +5,17 @@ use khien_core::{
     alert::{Alert, Status, Verdict},
     api::CloseAlert,
     bundle::Pack,
+    conduct::{Conduct, Differs},
     detection::{Detection, MAX_DIFF, Subject, merge_key},
     event::{Excerpt, FileFacts, FlowFacts, MAX_EXCERPTS, Process},
     mandate::CLOCK_SLACK,
+    policy::{self, Group},
     problem::Cause,
-    text::{Words, builtin::builtin_rule},
+    text::{
+        Words,
+        builtin::{Builtin, builtin_rule},
+        integrity,
+    },
     time,
 };
 
@@ -37,6 +43,8 @@ pub(crate) struct Finding {
     pub(crate) what: Option<Words>,
     pub(crate) diff: Option<Untrusted>,
     pub(crate) excerpts: Vec<Excerpt>,
+    /// What was done to a file that the policy keeps an eye on.
+    pub(crate) differs: Option<Differs>,
     /// Whether a verdict of false positive also holds for the next one: never for what concerns an agent itself.
     pub(crate) can_be_known_false: bool,
 }
@@ -64,6 +72,9 @@ impl Finding {
                 it.file = c.file;
                 it.process = c.process;
                 it.what = Some(c.what.words());
+                if let Conduct::Integrity(change) = c.what {
+                    it.differs = Some(change.differs);
+                }
                 it.diff = c.diff.map(|diff| Untrusted::cut(diff.raw(), MAX_DIFF));
             }
             Subject::Agent(a) => {
@@ -95,6 +106,7 @@ impl Finding {
             what: None,
             diff: None,
             excerpts: Vec::new(),
+            differs: None,
             can_be_known_false: true,
         }
     }
@@ -122,12 +134,12 @@ pub(crate) fn take(
             let mut alert = fresh(tx, host, pack, finding, now);
             Ok(tx.add_alert(&key, &mut alert)?)
         }
-        Some(alert) => merge(tx, host, alert, finding, now),
+        Some(alert) => merge(tx, host, pack, (alert, finding), now),
     }
 }
 
 fn fresh(tx: &mut dyn Write, host: &Host, pack: Option<&Pack>, f: Finding, now: Timestamp) -> Alert {
-    let words = describe(&f.rule, pack);
+    let words = describe(&f.rule, pack, f.differs.as_ref());
     Alert {
         id: AlertId(0),
         rule: f.rule,
@@ -160,7 +172,13 @@ fn fresh(tx: &mut dyn Write, host: &Host, pack: Option<&Pack>, f: Finding, now: 
     }
 }
 
-fn merge(tx: &mut dyn Write, host: &Host, mut alert: Alert, f: Finding, now: Timestamp) -> Result<(), Fault> {
+fn merge(
+    tx: &mut dyn Write,
+    host: &Host,
+    pack: Option<&Pack>,
+    (mut alert, f): (Alert, Finding),
+    now: Timestamp,
+) -> Result<(), Fault> {
     let known_false = f.can_be_known_false
         && alert.verdict == Some(Verdict::FalsePositive)
         && alert.sha256 == f.sha256
@@ -172,6 +190,10 @@ fn merge(tx: &mut dyn Write, host: &Host, mut alert: Alert, f: Finding, now: Tim
         let decision = Decision { to: Status::New, verdict: None, reason: None, by: &by, at: now };
         set_status(tx, &mut alert, &decision)?;
         tracing::info!(alert = %alert.id, ?reason, "a closed alert was seen again");
+    }
+    if f.differs.is_some() {
+        // One file may be changed in several ways, one worse than the other.
+        alert.severity = alert.severity.max(describe(&f.rule, pack, f.differs.as_ref()).severity);
     }
     if f.at >= alert.last_seen {
         let same_content = alert.sha256 == f.sha256;
@@ -199,15 +221,13 @@ struct Described {
 }
 
 /// Finds the words for a rule. The severity is the team's, never the agent's.
-fn describe(rule: &RuleId, pack: Option<&Pack>) -> Described {
+fn describe(rule: &RuleId, pack: Option<&Pack>, differs: Option<&Differs>) -> Described {
+    if let Some(name) = policy::prefix_of(rule.as_str()) {
+        let group = pack.and_then(|p| p.policy.as_ref()).and_then(|p| p.group(name));
+        return of_group(rule, name, group, differs);
+    }
     if let Some(b) = builtin_rule(rule.as_str()) {
-        return Described {
-            severity: b.severity,
-            technique: b.technique.map(str::to_owned),
-            title: b.title.words(),
-            explanation: b.explanation.words(),
-            next_step: b.next_step.words(),
-        };
+        return built_in(b);
     }
     if let Some(m) = pack.and_then(|p| p.rule(rule)) {
         return Described {
@@ -226,6 +246,32 @@ fn describe(rule: &RuleId, pack: Option<&Pack>) -> Described {
         explanation: Words::default(),
         next_step: Words::default(),
     }
+}
+
+fn built_in(b: &Builtin) -> Described {
+    Described {
+        severity: b.severity,
+        technique: b.technique.map(str::to_owned),
+        title: b.title.words(),
+        explanation: b.explanation.words(),
+        next_step: b.next_step.words(),
+    }
+}
+
+/// Finds the words for a group of files; the pack's policy has the last word on how bad a change is.
+fn of_group(rule: &RuleId, name: &str, group: Option<&Group>, differs: Option<&Differs>) -> Described {
+    let own = builtin_rule(rule.as_str());
+    let mut said = built_in(own.unwrap_or_else(|| integrity::other()));
+    if own.is_none() {
+        said.title = integrity::OTHER_TITLE.words_with(&[&name]);
+    }
+    let Some(group) = group else { return said };
+    said.severity = differs.map_or(group.severity, |d| group.severity_of(d));
+    said.technique = group.technique.clone().or(said.technique);
+    if !group.title.is_empty() {
+        said.title = group.title.clone();
+    }
+    said
 }
 
 /// What somebody decided about an alert.
@@ -301,4 +347,40 @@ fn set_status(tx: &mut dyn Write, alert: &mut Alert, decision: &Decision<'_>) ->
         verdict: alert.verdict,
         reason: alert.reason.clone(),
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(rule: &str, policy: &str, differs: &Differs) -> Described {
+        let pack = Pack {
+            version: 1,
+            created: Timestamp::UNIX_EPOCH,
+            rules: Vec::new(),
+            sources: Vec::new(),
+            domains: Vec::new(),
+            sets: Vec::new(),
+            policy: Some(serde_json::from_str(policy).unwrap()),
+        };
+        describe(&rule.parse().unwrap(), Some(&pack), Some(differs))
+    }
+
+    #[test]
+    fn how_bad_a_changed_file_is_says_the_teams_policy() {
+        let policy = r#"{"integrity": [
+            {"name": "cron", "paths": [], "severity": "low", "severities": {"rights": "critical"}, "technique": "T9"},
+            {"name": "ours", "paths": [], "severity": "medium"}]}"#;
+
+        let cron = described("khien.integrity.cron", policy, &Differs::Content);
+        assert_eq!((cron.severity, cron.technique.as_deref()), (Severity::Low, Some("T9")));
+        assert_eq!(cron.title.en, "A cron schedule changed");
+        let rights = described("khien.integrity.cron", policy, &Differs::Rights);
+        assert_eq!(rights.severity, Severity::Critical);
+        let ours = described("khien.integrity.ours", policy, &Differs::Added);
+        assert_eq!((ours.severity, ours.title.en.ends_with(": ours")), (Severity::Medium, true));
+        assert!(!ours.next_step.is_empty());
+        let of_an_older_agent = described("khien.integrity.ssh", policy, &Differs::Added);
+        assert_eq!(of_an_older_agent.severity, Severity::High);
+    }
 }

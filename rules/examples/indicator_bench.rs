@@ -84,6 +84,7 @@ fn pack(kinds: &[SetKind]) -> Result<Pack, Box<dyn std::error::Error>> {
         sources: Vec::new(),
         domains: Vec::new(),
         sets: kinds.iter().map(set).collect::<Result<_, _>>()?,
+        policy: None,
     })
 }
 

@@ -199,6 +199,7 @@ mod tests {
             sources: Vec::new(),
             domains: names.iter().map(entry).collect(),
             sets: Vec::new(),
+            policy: None,
         }
     }
 }

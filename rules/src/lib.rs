@@ -18,5 +18,5 @@ pub mod unpack;
 pub mod vietnamese;
 
 pub use compile::{CompileError, Scope};
-pub use pack::base_pack;
+pub use pack::{base_pack, base_policy};
 pub use scan::{Engine, Hit, Scanned};

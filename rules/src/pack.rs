@@ -3,6 +3,7 @@
 //! ```text
 //! base/
 //! ├── pack.toml     version, one [[rule]] table per rule, one [[list]] table per list
+//! ├── policy.toml   what agents keep an eye on beside content; without it, what the base pack says
 //! ├── *.yar         YARA sources
 //! ├── domains.txt   one name per line, `#` begins a comment
 //! └── *.list        digests or file names, in any form that [`import`](crate::indicator::import) reads
@@ -18,6 +19,7 @@ use std::{
 use khien_core::{
     RuleId, Timestamp,
     bundle::{DomainIndicator, IndicatorSet, MAX_PACK, Pack, RuleMeta, SetKind, Source},
+    policy::Policy,
     text::Words,
 };
 use serde::Deserialize;
@@ -29,6 +31,8 @@ use crate::{
         import::{self, Imported},
     },
 };
+
+mod policy;
 
 /// How the names of lists of digests and file names end.
 const LIST: &str = ".list";
@@ -42,6 +46,7 @@ const MAX_LIST: u64 = 512 << 20;
 /// The pack that comes with the program: each file's name and text.
 const BASE: &[(&str, &str)] = &[
     (MANIFEST, include_str!("../packs/base/pack.toml")),
+    (policy::FILE, include_str!("../packs/base/policy.toml")),
     ("domains.txt", include_str!("../packs/base/domains.txt")),
     ("eicar.yar", include_str!("../packs/base/eicar.yar")),
     ("linux.yar", include_str!("../packs/base/linux.yar")),
@@ -76,6 +81,9 @@ pub enum PackError {
     /// `pack.toml` is not TOML of the wanted form.
     #[error("cannot read {MANIFEST}: {0}")]
     Manifest(String),
+    /// `policy.toml` is not a policy.
+    #[error("cannot read {file}: {0}", file = policy::FILE)]
+    Policy(String),
     /// Fields are missing or wrong.
     #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))]
     Problems(Vec<Problem>),
@@ -90,6 +98,12 @@ pub enum PackError {
 pub fn base_pack(created: Timestamp) -> Pack {
     let files = BASE.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     assemble(files.collect(), created, None).expect("the embedded pack is read by a test of this crate")
+}
+
+/// Returns what agents keep an eye on when a pack does not say.
+#[must_use]
+pub fn base_policy() -> Policy {
+    base_pack(Timestamp::UNIX_EPOCH).policy.unwrap_or_default()
 }
 
 /// Reads a pack from a folder.
@@ -185,6 +199,7 @@ fn assemble(
 ) -> Result<Pack, PackError> {
     let manifest = files.remove(MANIFEST).ok_or(PackError::NoManifest)?;
     let manifest: Manifest = toml::from_str(&manifest).map_err(|e| PackError::Manifest(e.to_string()))?;
+    let policy = files.remove(policy::FILE).map(|text| policy::read(&text)).transpose()?;
     let mut problems = Vec::new();
     let rules = manifest.rule.into_iter().filter_map(|raw| rule(raw, &mut problems)).collect();
     let (sets, names): (Vec<_>, Vec<_>) = manifest.list.iter().partition(|raw| raw.kind.is_some());
@@ -195,7 +210,7 @@ fn assemble(
     }
     let is_source = |(name, _): &(String, String)| name.ends_with(".yar") || name.ends_with(".yara");
     let sources = files.into_iter().filter(is_source).map(|(name, text)| Source { name, text }).collect();
-    Ok(Pack { version: manifest.version, created, rules, sources, domains, sets })
+    Ok(Pack { version: manifest.version, created, rules, sources, domains, sets, policy })
 }
 
 fn rule(raw: RawRule, problems: &mut Vec<Problem>) -> Option<RuleMeta> {

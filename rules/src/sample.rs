@@ -66,5 +66,6 @@ pub fn marked_pack(version: u64) -> Pack {
         sources: vec![Source { name: "test.yar".to_owned(), text: text.to_owned() }],
         domains: Vec::new(),
         sets: Vec::new(),
+        policy: None,
     }
 }

@@ -219,5 +219,6 @@ fn pack(text: &str, rules: &[(&str, &str)]) -> Pack {
         sources: vec![Source { name: "a.yar".to_owned(), text: text.to_owned() }],
         domains: Vec::new(),
         sets: Vec::new(),
+        policy: None,
     }
 }

@@ -172,7 +172,15 @@ fn set(kind: SetKind, text: &str) -> IndicatorSet {
 }
 
 fn pack(sets: Vec<IndicatorSet>) -> Pack {
-    Pack { version: 1, created: NOW, rules: Vec::new(), sources: Vec::new(), domains: Vec::new(), sets }
+    Pack {
+        version: 1,
+        created: NOW,
+        rules: Vec::new(),
+        sources: Vec::new(),
+        domains: Vec::new(),
+        sets,
+        policy: None,
+    }
 }
 
 fn folder(list: &str, more: &str) -> tempfile::TempDir {

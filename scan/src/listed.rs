@@ -37,6 +37,7 @@ pub(super) fn without_entries(pack: &Pack) -> Pack {
         sources: pack.sources.clone(),
         domains: pack.domains.clone(),
         sets: pack.sets.iter().map(kind).collect(),
+        policy: None,
     }
 }
 
@@ -124,6 +125,7 @@ mod tests {
             sources: Vec::new(),
             domains: Vec::new(),
             sets: vec![set],
+            policy: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use khien_core::{
     api::NewToken,
     asset::{Agent, Coverage, Sensor, Sight},
     protocol::Token,
-    text::{alert as words, command as t, walk},
+    text::{alert as words, command as t, integrity, walk},
 };
 use serde::Serialize;
 
@@ -75,7 +75,9 @@ fn table(agents: &[Agent], lang: Lang) -> String {
     let mut table = Table::new(&heads.map(|h| h.get(lang)));
     for a in agents {
         let walk = a.health.walk.iter().map(|w| walk::progress(w, lang));
-        let seen: Vec<String> = a.health.coverage.iter().map(|c| covered(c, lang)).chain(walk).collect();
+        let kept = a.health.integrity.iter().map(|i| integrity::kept(i, lang));
+        let seen = a.health.coverage.iter().map(|c| covered(c, lang)).chain(walk).chain(kept);
+        let seen: Vec<String> = seen.collect();
         table.row(vec![
             a.id.short(),
             a.host.to_string(),
@@ -104,6 +106,7 @@ fn sensor(sensor: Sensor, lang: Lang) -> &'static str {
         Sensor::File => t::SENSOR_FILE.get(lang),
         Sensor::Network => t::SENSOR_NETWORK.get(lang),
         Sensor::Scan => t::SENSOR_SCAN.get(lang),
+        Sensor::Integrity => t::SENSOR_INTEGRITY.get(lang),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use khien_core::{
-    AlertId, Lang,
+    AlertId, Lang, Untrusted,
     alert::{Alert, Verdict},
     api::{CloseAlert, MOST_ALERTS, SOME_ALERTS},
     event::{Excerpt, FlowFacts, Process},
     text::{alert as words, command as t, hub::who},
     triage,
+    untrusted::escape,
 };
 
 use super::{Context, moment};
@@ -179,6 +180,7 @@ pub(crate) fn whole(a: &Alert, lang: Lang) -> String {
     facts.add(t::COUNT.get(lang), a.count);
     facts.add(t::EXPLANATION.get(lang), a.explanation.get(lang));
     facts.add(t::NEXT_STEP.get(lang), a.next_step.get(lang));
+    facts.maybe(t::DIFF.get(lang), a.diff.as_ref().map(diff));
     for e in &a.excerpts {
         facts.add(t::EXCERPT.get(lang), excerpt(e));
     }
@@ -228,6 +230,11 @@ fn flow_facts(f: &FlowFacts, lang: Lang, facts: &mut Facts) {
     facts.maybe("URL", f.url.as_ref());
 }
 
+/// Writes each line of a diff on a line of its own, safely.
+fn diff(diff: &Untrusted) -> String {
+    diff.raw().split(|b| *b == b'\n').map(escape).collect::<Vec<_>>().join("\n")
+}
+
 fn excerpt(e: &Excerpt) -> String {
     format!("@{} {}⟦{}⟧{}", e.offset, e.before, e.matched, e.after)
 }
@@ -258,6 +265,17 @@ mod tests {
     #[test]
     fn a_flow_alert_in_whole() {
         insta::assert_snapshot!(whole(&samples::flow_alert(), Lang::En));
+    }
+
+    #[test]
+    fn what_changed_is_shown_line_by_line_and_cannot_steer_the_terminal() {
+        let mut alert = samples::file_alert();
+        alert.diff = Some("-* * * * * root /bin/true\n+* * * * * root \u{1b}[2J/tmp/x\u{202e}".into());
+
+        let whole = whole(&alert, Lang::En);
+
+        let from = whole.find("Changed:").unwrap();
+        insta::assert_snapshot!(whole[from..].lines().take(2).collect::<Vec<_>>().join("\n"));
     }
 
     #[test]

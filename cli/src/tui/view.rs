@@ -4,6 +4,7 @@ mod agents;
 mod case;
 mod detail;
 mod dialog;
+mod diff;
 mod excerpt;
 mod footer;
 mod header;

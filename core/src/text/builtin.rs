@@ -23,7 +23,7 @@ pub struct Builtin {
 /// Returns what a built-in detector says, or `None` for a rule of a pack.
 #[must_use]
 pub fn builtin_rule(rule: &str) -> Option<&'static Builtin> {
-    ALL.iter().find(|b| b.rule == rule)
+    ALL.iter().chain(super::integrity::GROUPS).find(|b| b.rule == rule)
 }
 
 const ALL: &[Builtin] = &[

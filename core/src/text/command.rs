@@ -157,6 +157,10 @@ pub const SENSOR_FILE: Message = Message::new("tệp", "file");
 pub const SENSOR_NETWORK: Message = Message::new("mạng", "network");
 /// Labels: scan.
 pub const SENSOR_SCAN: Message = Message::new("quét", "scan");
+/// Labels: integrity.
+pub const SENSOR_INTEGRITY: Message = Message::new("toàn vẹn", "integrity");
+/// Labels: what changed in a text.
+pub const DIFF: Message = Message::new("Thay đổi", "Changed");
 /// Labels: Rules.
 pub const RULES: Message = Message::new("Luật", "Rules");
 /// Labels: Names.

@@ -443,6 +443,20 @@ const OF_AGENT: &[(&str, Message)] = &[
     ),
     ("agent: run --no_network", Message::new("Không theo dõi mạng", "Do not watch the network")),
     (
+        "agent: run --no_integrity",
+        Message::new(
+            "Không canh giữ các tệp mà chính sách nêu",
+            "Do not keep an eye on the files that the policy names",
+        ),
+    ),
+    (
+        "agent: run --integrity_every",
+        Message::new(
+            "Số giây giữa hai lần rà soát các tệp được canh giữ",
+            "Seconds between two looks at the files that are kept an eye on",
+        ),
+    ),
+    (
         "agent: run --spool_mib",
         Message::new(
             "Dung lượng đĩa tối đa cho dữ liệu chờ gửi về trung tâm, tính bằng MiB",

@@ -11,6 +11,7 @@ pub mod command;
 pub mod help;
 pub mod hub;
 pub mod inside;
+pub mod integrity;
 pub mod problem;
 pub mod reason;
 pub mod scan;

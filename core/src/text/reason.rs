@@ -51,6 +51,8 @@ impl Reason {
             | Self::FileTooLarge { limit: n }
             | Self::FragmentsNotJoined { count: n }
             | Self::FoldersUnread { count: n }
+            | Self::FilesUnread { count: n }
+            | Self::FilesBeyondLimit { limit: n }
             | Self::PackTooSlow { seconds: n }
             | Self::ManyNames { names: n } => vec![n.to_string()],
             Self::PackNotNewer { offered, loaded } => vec![offered.to_string(), loaded.to_string()],
@@ -167,6 +169,18 @@ impl Reason {
             Self::PausedBySysadmin { .. } => both(
                 "quản trị viên máy chủ tạm dừng quét tệp đến {}",
                 "the host's sysadmin paused the scanning of files until {}",
+            ),
+            Self::FilesUnread { .. } => both(
+                "có {} tệp hoặc thư mục cần canh giữ không đọc được",
+                "{} files or folders to keep an eye on cannot be read",
+            ),
+            Self::FilesBeyondLimit { .. } => both(
+                "chính sách nêu hơn {} tệp, phần còn lại không được canh giữ",
+                "the policy names more than {} files, the rest is not kept an eye on",
+            ),
+            Self::BaselineLost => both(
+                "không còn bản ghi tệp trước đây; thay đổi trước lúc này không phát hiện được",
+                "what files were before is not known; changes before now cannot be found",
             ),
             Self::LinkLeadsOut { others: 0, .. } => both(
                 "liên kết dẫn tới thư mục không được theo dõi: {}",

@@ -167,6 +167,9 @@ words! {
     SENSOR_FILE: "tệp" / "files";
     SENSOR_NETWORK: "mạng" / "network";
     SENSOR_SCAN: "quét" / "scan";
+    SENSOR_INTEGRITY: "toàn vẹn" / "integrity";
+    INTEGRITY: "Canh giữ" / "Integrity";
+    DIFF: "Nội dung thay đổi" / "What changed";
     OS: "Hệ điều hành" / "System";
     WALK: "Rà soát" / "Walk";
     MEMORY: "Bộ nhớ" / "Memory";

@@ -20,6 +20,7 @@ fn pack(version: u64) -> String {
         sources: vec![],
         domains: vec![],
         sets: vec![],
+        policy: None,
     };
     serde_json::to_string(&pack).unwrap()
 }

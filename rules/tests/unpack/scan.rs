@@ -37,6 +37,7 @@ fn pack() -> Pack {
         sources: vec![Source { name: "a.yar".to_owned(), text: RULES.to_owned() }],
         domains: Vec::new(),
         sets: Vec::new(),
+        policy: None,
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Site {
     bound: Option<PathBuf>,
     /// Another copy of `khien` to run, if not the one beside this test.
     pub(crate) khien: OnceCell<PathBuf>,
+    /// From one look of the agent at the files that the policy names to the next, in seconds.
+    pub(crate) integrity_every: OnceCell<&'static str>,
     /// Runs the programs as nobody.
     pub(crate) unprivileged: bool,
 }
@@ -56,6 +58,7 @@ impl Site {
             network: None,
             bound: None,
             khien: OnceCell::new(),
+            integrity_every: OnceCell::new(),
             unprivileged: false,
         }
     }
@@ -96,6 +99,9 @@ impl Site {
         command.args(["--pdeathsig", "KILL", "--"]).arg(khien.unwrap_or_else(|| program(name)));
         // The tests read English; nothing of the developer's own set-up gets in.
         command.env("KHIEN_LANG", "en").env_remove("KHIEN_HOME").env_remove("RUST_LOG");
+        if let Some(seconds) = self.integrity_every.get() {
+            command.env("KHIEN_INTEGRITY_EVERY", seconds);
+        }
         command.current_dir(&self.web);
         command
     }

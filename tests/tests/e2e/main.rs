@@ -9,6 +9,7 @@ mod containers;
 mod files;
 mod harness;
 mod indicators;
+mod integrity;
 mod kill;
 mod language;
 mod orders;

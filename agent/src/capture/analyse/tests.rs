@@ -257,6 +257,7 @@ fn pack() -> Pack {
         sources: Vec::new(),
         domains: vec![domain],
         sets: Vec::new(),
+        policy: None,
     }
 }
 

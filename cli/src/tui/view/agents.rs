@@ -2,7 +2,7 @@
 
 use khien_core::{
     asset::{Agent, Presence, Sight},
-    text::{Message, alert, tui as t, walk},
+    text::{Message, alert, integrity, tui as t, walk},
     time::shown,
 };
 use ratatui::{Frame, layout::Rect, style::Style, text::Line};
@@ -124,6 +124,9 @@ fn detail(app: &App, agent: &Agent, width: usize) -> Vec<Line<'static>> {
     let mut out = coverage(app, agent, width);
     if let Some(walk) = &health.walk {
         out.extend(field(app, app.say(t::WALK), &walk::progress(walk, app.lang), width));
+    }
+    if let Some(state) = &health.integrity {
+        out.extend(field(app, app.say(t::INTEGRITY), &integrity::kept(state, app.lang), width));
     }
     out.extend(
         [

@@ -10,7 +10,7 @@ use ratatui::{Frame, layout::Rect, text::Line};
 
 use super::{
     super::{app::App, theme::Role},
-    empty, excerpt, field, field_of_data, put_scrolled, title,
+    diff, empty, excerpt, field, field_of_data, put_scrolled, title,
 };
 
 /// Draws the detail screen.
@@ -38,6 +38,7 @@ pub(super) fn lines(app: &App, alert: Option<&Alert>, width: usize) -> Vec<Line<
     }
     out.extend(a.flow.iter().flat_map(|f| form.flow(f)));
     out.extend(form.times(a));
+    out.extend(a.diff.iter().flat_map(|d| diff::lines(app, d, width)));
     out.extend(a.excerpts.iter().flat_map(|e| excerpt::lines(app, e, width)));
     out
 }
