@@ -275,7 +275,11 @@ impl Watcher {
             return Ok(());
         }
         let pack = self.links.pack.load(Ordering::Relaxed);
-        let reports = batch.detections(pack, &self.users).into_iter().map(Report::Detection).collect();
+        let reports = batch
+            .detections(pack, &self.users)
+            .into_iter()
+            .map(|found| Report::Detection(found.into()))
+            .collect();
         match self.links.spool.append(reports, Timestamp::now()).await {
             Ok(()) => {
                 let settled = self.work(move |keeper| keeper.settle(&batch)).await?;

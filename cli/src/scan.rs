@@ -86,6 +86,10 @@ async fn asked_to_stop(stop: Arc<AtomicBool>) {
         _ = ended.recv() => {}
     }
     stop.store(true, Ordering::Relaxed);
+    // Who reads our output may not read any more: the second time nothing is waited for.
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(i32::from(Ended::Incomplete as u8));
+    }
 }
 
 /// Starts the workers with their rules.

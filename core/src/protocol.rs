@@ -125,7 +125,7 @@ pub struct Record {
 #[serde(tag = "report", rename_all = "snake_case")]
 pub enum Report {
     /// A rule or an indicator matched.
-    Detection(Detection),
+    Detection(Box<Detection>),
     /// A file could not be scanned to its end.
     NotScanned {
         /// The file.

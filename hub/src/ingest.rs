@@ -142,7 +142,7 @@ fn keep(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, at: Mark, record: 
 /// Does what a report asks for.
 fn understand(tx: &mut dyn Write, desk: &Desk<'_>, host: &mut Host, report: Report) -> Result<(), Fault> {
     let finding = match report {
-        Report::Detection(detection) => Finding::detected(host, detection),
+        Report::Detection(detection) => Finding::detected(host, *detection),
         Report::NotScanned { path, outcome, at, unseen } => not_scanned(host, path, (outcome, &unseen), at),
         Report::Blind { scope, cause, from, until, lost } => {
             let what = words::events_lost(&scope, lost, &words::span(from, until), &cause.words());

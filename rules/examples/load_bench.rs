@@ -64,6 +64,7 @@ fn made(count: usize) -> Result<Pack, Failure> {
         sources: Vec::new(),
         domains: Vec::new(),
         sets: Vec::new(),
+        policy: None,
     };
     for (name, text) in generated::sources(count) {
         let text = without_names(&text);

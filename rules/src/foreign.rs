@@ -162,6 +162,7 @@ fn named(routed: &Routed, sources: &[Source]) -> (Pack, HashMap<RuleId, Origin>)
         sources: Vec::new(),
         domains: Vec::new(),
         sets: Vec::new(),
+        policy: None,
     };
     (pack, origins)
 }
@@ -211,7 +212,7 @@ fn severity(rule: &yara_x::Rule<'_, '_>) -> Severity {
 fn of_score(score: i64) -> Option<Severity> {
     match score {
         HIGH_SCORE.. => Some(Severity::High),
-        MEDIUM_SCORE.. => Some(Severity::Medium),
+        MEDIUM_SCORE..HIGH_SCORE => Some(Severity::Medium),
         ..=NO_SCORE => None,
         _ => Some(Severity::Low),
     }

@@ -210,7 +210,7 @@ impl<S: StreamScanner> Analyst<S> {
             pack: self.links.pack.load(Ordering::Relaxed),
             subject: Subject::Flow(FlowSubject { flow, excerpts }),
         };
-        self.send(Report::Detection(detection)).await;
+        self.send(Report::Detection(detection.into())).await;
     }
 
     fn lose(&mut self, facts: &FlowFacts, cause: Cause) {

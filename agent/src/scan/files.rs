@@ -247,7 +247,7 @@ impl Context {
             };
             let subject = Subject::File(subject);
             let detection = Detection { rule: hit.rule, at: Timestamp::now(), pack: scan.pack, subject };
-            if self.reports.send(Report::Detection(detection)).await.is_err() {
+            if self.reports.send(Report::Detection(detection.into())).await.is_err() {
                 return;
             }
         }

@@ -245,7 +245,9 @@ impl Teller {
         let (files, bytes, found) = (self.totals.files, sized(self.totals.bytes), self.totals.matched);
         let rate = format!("{:.0}", files as f64 / self.begun.elapsed().as_secs_f64().max(0.001));
         let line = t::PROGRESS.with(self.lang, &[&files, &bytes, &rate, &found, &progress.last]);
-        let width = crossterm::terminal::size().map_or(WIDTH, |(columns, _)| columns);
+        let width =
+            crossterm::terminal::size().ok().map(|(columns, _)| columns).filter(|columns| *columns > 0);
+        let width = width.unwrap_or(WIDTH);
         let line: String = sane(&line).chars().take(usize::from(width).saturating_sub(1)).collect();
         write!(io::stderr().lock(), "\r\x1b[2K{line}").ok();
     }

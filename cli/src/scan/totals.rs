@@ -43,6 +43,7 @@ struct All<'a> {
     links: u64,
     special: u64,
     left_out: &'a [Untrusted],
+    more_left_out: u64,
     rules: usize,
     rule_errors: &'a [String],
     seconds: f64,
@@ -98,6 +99,7 @@ impl Totals {
             links: passed.links,
             special: passed.special,
             left_out: &passed.left_out,
+            more_left_out: passed.more_left_out,
             rules: loaded.pack.rules.len(),
             rule_errors: &loaded.refused,
             seconds: (time.as_secs_f64() * 1e3).round() / 1e3,
@@ -123,6 +125,9 @@ impl Totals {
             lines.push(t::INTERRUPTED.get(lang).to_owned());
         }
         lines.extend(passed.left_out.iter().map(|path| t::LEFT_OUT.with(lang, &[path])));
+        if passed.more_left_out > 0 {
+            lines.push(t::LEFT_OUT_MORE.with(lang, &[&passed.more_left_out]));
+        }
         lines.push(t::TOTAL.with(lang, &[files, &sized(self.bytes), &seconds, &rate, &speed]));
         lines.push(t::RESULT.with(lang, &[&self.matched, &self.clean, &self.not_scanned]));
         if self.partly_scanned > 0 {
@@ -139,8 +144,8 @@ impl Totals {
 pub(super) fn sized(bytes: u64) -> String {
     match bytes {
         ..1_000 => format!("{bytes} B"),
-        ..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        ..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         _ => format!("{:.2} GB", bytes as f64 / 1e9),
     }
 }

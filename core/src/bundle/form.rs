@@ -272,6 +272,7 @@ mod tests {
             sources: vec![source],
             domains: Vec::new(),
             sets: Vec::new(),
+            policy: None,
         }
     }
 }

@@ -4,8 +4,6 @@ use super::Message;
 
 /// Heads a file that is clean.
 pub const CLEAN: Message = Message::new("SẠCH", "CLEAN");
-/// Heads a file or folder that was not scanned to its end.
-pub const NOT_SCANNED: Message = Message::new("CHƯA QUÉT", "NOT SCANNED");
 /// Says why a file was not scanned: path, reason.
 pub const WHY: Message = Message::new("CHƯA QUÉT  {}: {}", "NOT SCANNED  {}: {}");
 /// Says what inside a file that matched was not scanned: path, places and reasons.
@@ -70,6 +68,8 @@ pub const PASSED: Message = Message::new(
 /// A place that was left out: path.
 pub const LEFT_OUT: Message =
     Message::new("Không vào {}: nêu tên nó nếu muốn quét", "Left out {}: name it to have it scanned");
+/// More of them: how many.
+pub const LEFT_OUT_MORE: Message = Message::new("Và {} nơi nữa", "And {} more places");
 /// Rules that are left out: how many.
 pub const REFUSED_TOTAL: Message =
     Message::new("{} lỗi trong luật: phần đó không chạy", "{} errors in rules: those did not run");

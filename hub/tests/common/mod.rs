@@ -290,7 +290,12 @@ pub(crate) fn found(path: &str, content: &[u8]) -> Report {
         process: None,
         excerpts: vec![],
     });
-    Report::Detection(Detection { rule: "webshell.php.test".parse().unwrap(), at: now, pack: 1, subject })
+    Report::Detection(Box::new(Detection {
+        rule: "webshell.php.test".parse().unwrap(),
+        at: now,
+        pack: 1,
+        subject,
+    }))
 }
 
 /// A detection in a request to one URL, with this text as the match.
@@ -308,7 +313,7 @@ pub(crate) fn seen_on_the_wire(matched: &str) -> Report {
     let excerpt = Excerpt { offset: 0, before: "".into(), matched: matched.into(), after: "".into() };
     let subject = Subject::Flow(FlowSubject { flow, excerpts: vec![excerpt] });
     let (rule, at) = ("webshell.php.test".parse().unwrap(), Timestamp::now());
-    Report::Detection(Detection { rule, at, pack: 1, subject })
+    Report::Detection(Box::new(Detection { rule, at, pack: 1, subject }))
 }
 
 pub(crate) fn target(agent: &Agent, path: &str, content: &[u8]) -> Target {

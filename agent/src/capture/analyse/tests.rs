@@ -178,10 +178,8 @@ impl Rig {
     }
 
     async fn detection(&mut self) -> FlowSubject {
-        let Report::Detection(Detection { pack: 7, subject: Subject::Flow(flow), .. }) = self.report().await
-        else {
-            panic!("another report")
-        };
+        let Report::Detection(found) = self.report().await else { panic!("another report") };
+        let Detection { pack: 7, subject: Subject::Flow(flow), .. } = *found else { panic!("{found:?}") };
         flow
     }
 

@@ -16,11 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use khien_core::{
-    detection::{Detection, Subject},
-    protocol::Report,
-    reason::Reason,
-};
+use khien_core::{detection::Subject, protocol::Report, reason::Reason};
 use khien_rules::sample::marked_pack;
 use khien_scan::Pool;
 use tokio::{
@@ -199,8 +195,10 @@ impl Place {
         let next = async { timeout_at(until.into(), running.reports.recv()).await };
         let Ok(Some(report)) = running.runtime.block_on(next) else { return false };
         match report {
-            Report::Detection(Detection { subject: Subject::File(file), .. }) => {
-                self.found.insert(PathBuf::from(OsStr::from_bytes(file.path.raw())));
+            Report::Detection(found) => {
+                if let Subject::File(file) = found.subject {
+                    self.found.insert(PathBuf::from(OsStr::from_bytes(file.path.raw())));
+                }
             }
             Report::Blind { cause, .. } => self.blind = Some(cause),
             _ => {}
