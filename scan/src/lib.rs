@@ -53,7 +53,7 @@ use self::{
     brought::Brought,
     queue::Queue,
     slot::{Job, Slot},
-    wire::{Request, ScanReply, ScanRequest, What},
+    wire::{ScanReply, ScanRequest, What},
 };
 /// Jobs that wait for a worker; who has more waits before handing them in.
 const MAX_WAITING: usize = 64;
@@ -341,13 +341,6 @@ impl Pids {
     fn all(&self) -> Vec<u32> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().copied().collect()
     }
-}
-
-type Queue = Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>;
-
-fn queue() -> (mpsc::Sender<Job>, Queue) {
-    let (jobs, queue) = mpsc::channel(MAX_WAITING);
-    (jobs, Arc::new(tokio::sync::Mutex::new(queue)))
 }
 
 /// Holds a worker, which a hostile file may have taken over, to what an honest one says.

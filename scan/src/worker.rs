@@ -16,14 +16,11 @@ use std::{
 
 use khien_core::{
     Untrusted,
-    bundle::{MAX_FORM, MAX_PACK, Pack},
     event::{ScanOutcome, Unseen},
-    reason::{Reason, quoted},
 };
 use khien_rules::{
-    compiled,
     indicator::digest::{Digests, Wanted},
-    scan::{Engine, Scanned, Scanner},
+    scan::{Scanned, Scanner},
     unpack,
 };
 
