@@ -8,12 +8,15 @@ use std::{io::Write, path::Path, process::ExitCode};
 #[path = "../tests/endurance/run.rs"]
 mod run;
 
+/// A name, what to do with so many files, and how many.
+type Kind = (&'static str, fn(&Path, usize) -> run::Ends, usize);
+
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("worker") {
         return khien_scan::worker::main();
     }
     let program = Path::new("/proc/self/exe");
-    let kinds: [(&str, fn(&Path, usize) -> run::Ends, usize); 3] =
+    let kinds: [Kind; 3] =
         [("cut", run::cut, 10_000), ("stuck", run::stuck, 500), ("killed", run::killed, 500)];
     let mut all = true;
     for (name, run, files) in kinds {
