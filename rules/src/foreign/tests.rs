@@ -109,3 +109,50 @@ fn severities_are_read_in_the_usual_ways() {
     );
     assert_eq!(of_word("whatever"), None);
 }
+
+/// Conditions in which a variable alone can decide, `N` and `S` being a string that is in the file or not.
+const CONDITIONS: [&str; 8] = [
+    "$_a or filename == \"N.php\"",
+    "$_a and filename == \"N.php\"",
+    "not $_a and extension == \".php\"",
+    "filepath contains \"/N\"",
+    "for any of them : ($ or owner == \"root\")",
+    "1 of ($_a, $_b) or filetype == \"EXE\"",
+    "(filename matches /N/ and filesize < 100) or #_a > 1",
+    "not (filename == \"N.php\" or $_a)",
+];
+
+#[test]
+fn what_a_variable_decides_is_the_same_with_and_without_routing() {
+    let rule = |n: usize, condition: &str| {
+        let condition = condition.replace('N', &format!("n{}", n % 4));
+        format!("rule r{n} {{ strings: $_a = \"needle-{n}\" $_b = \"thread-{n}\" condition: {condition} }}\n")
+    };
+    let text: String = (0..160).map(|n| rule(n, CONDITIONS[n % CONDITIONS.len()])).collect();
+    let parts = [Part { namespace: "s0", text: &text }];
+    let (routed, whole) =
+        (Routed::compile(&parts, &relaxed).unwrap(), Routed::whole(&parts, &relaxed).unwrap());
+    assert!(routed.groups().count() > 1, "else this compares nothing");
+    let (mut routed, mut whole) = (routed.scanner(), whole.scanner());
+    let mut matched = 0;
+
+    for path in ["/n0.php", "/srv/n1.php", "/n2", "/other.php", ""] {
+        for bytes in [&b"needle-7 thread-13 needle-16"[..], b"MZ needle-1 needle-1", b"", &[b'x'; 200]] {
+            let externals =
+                Externals { path: path.into(), owner: path.contains("srv").then(|| "root".into()) };
+            let mut names = |scanner: &mut crate::route::Scanner<'_>| {
+                for (name, value) in externals.of(&Default::default(), bytes) {
+                    scanner.set_global(name, &value);
+                }
+                let mut names = scanner.scan(bytes, SOON, |r| Some(r.identifier().to_owned())).unwrap();
+                names.sort();
+                names
+            };
+            let (ours, all) = (names(&mut routed), names(&mut whole));
+            assert_eq!(ours, all, "{path} {bytes:?}");
+            matched += all.len();
+        }
+    }
+
+    assert!(matched > 100, "{matched}");
+}
