@@ -30,8 +30,6 @@ use super::{
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How far behind other programs of the host the worker for large files stands.
-const NICE: i32 = 10;
 
 /// One scan to do.
 pub(super) struct Job {
@@ -64,7 +62,7 @@ impl Slot {
         thread::Builder::new().name(format!("scan-{}", self.number)).spawn(move || self.run(ready)).map(drop)
     }
 
-    /// Starts the thread of a slot that has a worker only while there is something to do, and one that stands back.
+    /// Starts the thread of a slot that has a worker only while there is something to do.
     pub(super) fn start_spare(self) -> io::Result<()> {
         thread::Builder::new().name("scan-large".to_owned()).spawn(move || self.run_spare()).map(drop)
     }
@@ -72,9 +70,6 @@ impl Slot {
     fn run_spare(self) {
         let mut running = Running { process: None, deaths: 0, not_before: Instant::now() };
         while let Some(job) = self.next_job() {
-            if let Some(process) = self.living(&mut running) {
-                process.stand_back(NICE);
-            }
             let reply = self.scan(&mut running, &job);
             let _ = job.answer.send(reply);
             if self.queue.blocking_lock().is_empty() {
