@@ -1,22 +1,20 @@
 //! Ten thousand files that are cut while they are scanned, five hundred over which a worker stands still, five hundred
 //! over which it dies: prints how each kind ended. `cargo run --release --example endurance`, some minutes.
 
-#![allow(clippy::unwrap_used, reason = "shares its inputs with a test")]
-
 use std::{io::Write, path::Path, process::ExitCode};
 
 #[path = "../tests/endurance/run.rs"]
 mod run;
 
-/// A name, what to do with so many files, and how many.
-type Kind = (&'static str, fn(&Path, usize) -> run::Ends, usize);
+/// Scans so many files of one kind.
+type Run = fn(&Path, usize) -> run::Ends;
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("worker") {
         return khien_scan::worker::main();
     }
     let program = Path::new("/proc/self/exe");
-    let kinds: [Kind; 3] =
+    let kinds: [(&str, Run, usize); 3] =
         [("cut", run::cut, 10_000), ("stuck", run::stuck, 500), ("killed", run::killed, 500)];
     let mut all = true;
     for (name, run, files) in kinds {

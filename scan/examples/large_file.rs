@@ -20,6 +20,8 @@ use khien_core::{Timestamp, Untrusted, asset::Coverage, event::ScanOutcome};
 use khien_scan::{Gauge, Limits, Pool};
 
 type Error = Box<dyn std::error::Error>;
+/// Writes a file.
+type Make<'m> = &'m dyn Fn(&mut dyn Write) -> std::io::Result<()>;
 
 fn main() -> ExitCode {
     if env::args().nth(1).as_deref() == Some("worker") {
@@ -44,7 +46,7 @@ fn measure() -> Result<(), Error> {
     let base = khien_rules::base_pack(Timestamp::UNIX_EPOCH);
     runtime.block_on(pool.load(Arc::new(base))).map_err(|reason| reason.to_string())?;
     let shell = [&b"<?php @ev"[..], b"al($_PO", b"ST['x']); ?>\n"].concat();
-    let makers: [(&str, &dyn Fn(&mut dyn Write) -> std::io::Result<()>); 3] = [
+    let makers: [(&str, Make<'_>); 3] = [
         ("access log", &|out| log(out, megabytes << 20)),
         ("one byte", &|out| same(out, megabytes << 20)),
         ("log, shell at its end", &|out| log(out, megabytes << 20).and_then(|()| out.write_all(&shell))),

@@ -60,8 +60,8 @@ const MAX_WAITING: usize = 64;
 
 /// A larger file waits for a worker of its own, so that no other file waits for it.
 pub const LARGE: u64 = 64 << 20;
-/// Bytes a second that a scan may count on; the rules of a pack read some times as many.
-const SLOWEST: u64 = 8 << 20;
+/// Bytes a second that a scan may count on. The base pack reads ten times as many, on a host that does nothing else.
+const SLOWEST: u64 = 4 << 20;
 
 /// What the pool tells whoever counts: how scans ended, and whether it can scan at all.
 pub trait Gauge: Send + Sync {
@@ -76,7 +76,7 @@ pub trait Gauge: Send + Sync {
 /// What one scan may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long the rules may run over a small file; a larger one has a second more for each 8 MiB. The worker is
+    /// How long the rules may run over a small file; a larger one has a second more for each 4 MiB. The worker is
     /// killed after twice as long.
     pub time: Duration,
     /// The largest file that is scanned, in bytes.

@@ -102,13 +102,6 @@ impl Process {
         self.child.id()
     }
 
-    /// Lets other programs of the host go first. Where the system says no, it stays as it is.
-    pub(super) fn stand_back(&self, nice: i32) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = rustix::process::setpriority_process(Some(pid), nice);
-        }
-    }
-
     /// Tells whether it still runs.
     pub(super) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

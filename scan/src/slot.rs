@@ -32,8 +32,6 @@ use super::{
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How far behind other programs of the host the worker for large files stands.
-const NICE: i32 = 10;
 /// How long a further worker is kept without work: its memory is worth more than the milliseconds of its start.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -70,7 +68,7 @@ impl Slot {
         self.thread(move |slot| slot.run(ready))
     }
 
-    /// Starts the thread of a slot that has a worker only while there is something to do, and one that stands back.
+    /// Starts the thread of a slot that has a worker only while there is something to do.
     pub(super) fn start_spare(self) -> io::Result<()> {
         self.thread(Self::run_spare)
     }
@@ -78,9 +76,6 @@ impl Slot {
     fn run_spare(&self) {
         let mut running = Running { process: None, deaths: 0, not_before: Instant::now() };
         while let Next::Job(job) = self.queue.next(None) {
-            if let Some(process) = self.living(&mut running) {
-                process.stand_back(NICE);
-            }
             let reply = self.scan(&mut running, &job);
             let _ = job.answer.send(reply);
             if self.queue.is_empty() {

@@ -119,6 +119,19 @@ fn a_terabyte_of_nothing_is_too_large_at_once() {
     assert_eq!(pool.scan_file(&sparse(1 << 40, &[])).scanned.outcome, ScanOutcome::TooLarge);
 }
 
+#[test]
+fn files_that_the_kernel_makes_up_have_an_outcome() {
+    let pool = Tested::new();
+    let made_up = |path: &str| pool.scan_file(&File::open(path).unwrap()).scanned.outcome;
+
+    // Its size is said to be 0.
+    assert_eq!(made_up("/proc/version"), ScanOutcome::Clean);
+    // The memory of the machine, for root alone.
+    if File::open("/proc/kcore").is_ok() {
+        assert_eq!(made_up("/proc/kcore"), ScanOutcome::TooLarge);
+    }
+}
+
 impl Tested {
     fn scan_file(&self, file: &File) -> FileScan {
         self.runtime.block_on(self.pool.scan_file(file.try_clone().unwrap(), &Untrusted::default()))

@@ -1,4 +1,5 @@
 //! A part of what `cargo run --release --example endurance` does in full.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! Inputs that are cut while they are scanned, that never end, or over which a worker dies: each has an outcome, and who
 //! asked for the scan lives on.
+#![allow(clippy::unwrap_used, reason = "what fails here ends the trial")]
 
 use std::{
     collections::BTreeMap,
