@@ -72,7 +72,7 @@ impl Packages {
         self.files.clear();
         self.status = found;
         let Some((written, _)) = found else { return };
-        let wanted = Wanted { policy, places: policy.places() };
+        let wanted = Wanted::of(policy);
         self.read_lists(&wanted);
         self.read_conffiles(&wanted, written);
     }
@@ -197,18 +197,34 @@ fn is_merged(rest: &[u8]) -> bool {
     [&b"/lib"[..], b"/bin/", b"/sbin/"].iter().any(|dir| rest.starts_with(dir))
 }
 
-/// What of the database is worth remembering.
+/// What of the database is worth remembering: of some hundred thousand names a few hundred.
 struct Wanted<'a> {
     policy: &'a Policy,
-    places: Vec<String>,
+    /// With which the names begin.
+    prefixes: Vec<&'a str>,
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    fn of(policy: &'a Policy) -> Self {
+        let mut prefixes: Vec<&str> =
+            policy.integrity.iter().flat_map(|g| &g.paths).map(khien_core::policy::Pattern::prefix).collect();
+        prefixes.sort_unstable();
+        // One that begins with another one says nothing more.
+        prefixes.dedup_by(|later, earlier| later.starts_with(&**earlier));
+        Self { policy, prefixes }
+    }
+
     fn has(&self, path: &[u8]) -> bool {
-        let named = |path: &[u8]| {
-            self.places.iter().any(|p| path.starts_with(p.as_bytes())) && self.policy.group_at(path).is_some()
-        };
-        named(path) || (is_merged(path) && named(&[b"/usr", path].concat())) || named(&key(path))
+        self.names(path)
+            || (is_merged(path) && self.names(&[b"/usr", path].concat()))
+            || path.strip_prefix(b"/usr").is_some_and(|short| is_merged(short) && self.names(short))
+    }
+
+    fn names(&self, path: &[u8]) -> bool {
+        // The one that it could begin with is the last that is not after it.
+        let after = self.prefixes.partition_point(|prefix| prefix.as_bytes() <= path);
+        let begins = after.checked_sub(1).is_some_and(|at| path.starts_with(self.prefixes[at].as_bytes()));
+        begins && self.policy.group_at(path).is_some()
     }
 }
 

@@ -75,13 +75,14 @@ impl Pending {
         self.items.get_mut(path)
     }
 
-    /// Adds a change, or puts it in the place of an earlier one of the same path, whose time and maker stay if the new
-    /// one has none.
+    /// Adds a change, or puts it in the place of an earlier one of the same path. When that was found stays, and who
+    /// made it if the new one does not know.
     pub(super) fn add(&mut self, path: PathBuf, mut item: Item) {
         if let Some(earlier) = self.items.remove(&path) {
             item.since = earlier.since;
             item.at = earlier.at;
             item.process = item.process.or(earlier.process);
+            item.unwatched |= earlier.unwatched;
         }
         self.last = Some(item.since.max(self.last.unwrap_or(item.since)));
         self.items.insert(path, item);
@@ -276,13 +277,14 @@ mod tests {
     fn a_second_change_of_a_path_keeps_when_the_first_was_and_who_made_it() {
         let (mut pending, start) = (Pending::default(), Instant::now());
         let maker = Process { pid: 7, exe: None, command: None, uid: None, user: None, parent: None };
-        let first = Item { process: Some(maker.clone()), ..item("g", Differs::Added, start) };
+        let first =
+            Item { process: Some(maker.clone()), unwatched: true, ..item("g", Differs::Added, start) };
         pending.add("/a".into(), first);
         pending.add("/a".into(), item("g", Differs::Removed, start + QUIET));
 
         let all = pending.take();
 
         assert_eq!((all.len(), all[0].1.since, &all[0].1.process), (1, start, &Some(maker)));
-        assert_eq!(all[0].1.differs, Differs::Removed);
+        assert_eq!((&all[0].1.differs, all[0].1.unwatched), (&Differs::Removed, true));
     }
 }

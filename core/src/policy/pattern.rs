@@ -78,6 +78,13 @@ impl Pattern {
         self.is_deep() || found.next().is_none()
     }
 
+    /// Returns the text with which all that it names begins.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        let whole = self.0.trim_end_matches('/');
+        &whole[..whole.find('*').unwrap_or(whole.len())]
+    }
+
     /// Returns the part before the first `*`: the deepest folder, or the one file, that contains all it names.
     #[must_use]
     pub fn root(&self) -> &str {
@@ -161,6 +168,13 @@ mod tests {
             ("/etc/nginx/", "/etc/nginx"),
         ] {
             assert_eq!(pattern(text).root(), root, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_that_it_names_begins_with_its_prefix() {
+        for (text, prefix) in [("/etc/rc*.d/", "/etc/rc"), ("/*/x", "/"), ("/etc/nginx/", "/etc/nginx")] {
+            assert_eq!(pattern(text).prefix(), prefix, "{text}");
         }
     }
 
