@@ -65,6 +65,7 @@ pub(crate) enum Change {
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(dead_code, reason = "read by the listeners, which join with integrity and behaviour")]
+#[allow(clippy::large_enum_variant, reason = "most notices are activities")]
 pub(crate) enum Notice {
     /// Something happened.
     Happened(Activity),
@@ -252,7 +253,9 @@ mod tests {
         let observed = Observed::default();
         observed.really(["/etc/cron.d".into(), "/etc/passwd".into()].into());
 
-        assert!(["/etc/cron.d", "/etc/cron.d/a", "/etc/passwd"].iter().all(|p| observed.covers(Path::new(p))));
+        assert!(
+            ["/etc/cron.d", "/etc/cron.d/a", "/etc/passwd"].iter().all(|p| observed.covers(Path::new(p)))
+        );
         assert!(!["/etc/cron.daily", "/etc/passwd-", "/etc"].iter().any(|p| observed.covers(Path::new(p))));
     }
 
