@@ -65,6 +65,7 @@ pub(crate) enum Change {
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(dead_code, reason = "read by the listeners, which join with integrity and behaviour")]
+#[allow(clippy::large_enum_variant, reason = "most notices are activities")]
 pub(crate) enum Notice {
     /// Something happened.
     Happened(Activity),

@@ -4,6 +4,7 @@
 //! fanotify (all file systems of the folders) ─┐
 //! notify   (where fanotify does not work) ────┼─► sink: watched? ─► events ─► scan::files
 //! walker   (moved trees, after blindness) ────┘        written to and open: a little later
+//! mapped   (files that a process has mapped to write to) ─► sink
 //! survey   (everything, without haste) ─► clean as it was? ─► calm ─► scan::files, when nothing else waits
 //!                                         sink: watched or observed? ─► activity: what happened, who did it
 //! ```
@@ -14,6 +15,7 @@ mod folder;
 mod gaps;
 mod inotify;
 mod links;
+mod mapped;
 mod mounts;
 mod observing;
 pub(crate) mod pace;

@@ -123,6 +123,7 @@ pub struct Record {
 /// What an agent reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "most reports are detections")]
 pub enum Report {
     /// A rule or an indicator matched.
     Detection(Box<Detection>),

@@ -24,7 +24,9 @@ use tracing::info;
 
 use super::{
     gaps::Gaps,
+    mapped,
     pace::{self, Pace},
+    process::Who,
     sink::Sink,
     walk::{Found, Pick, Walked, walk},
     walker::{scope, stopped},
@@ -39,6 +41,8 @@ use crate::{
 
 /// How often the thread looks whether it is to stop, or a new pack came.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often it is looked which files are mapped to be written to.
+const MAPPED: Duration = Duration::from_secs(60);
 /// How often the state of a walk is stated.
 const STATE: Duration = Duration::from_secs(1);
 /// How much the thread gives way to others.
@@ -101,7 +105,8 @@ impl Surveying {
         // Not being allowed to give way is no reason not to walk.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
         let (mut walked, mut next, mut files) = (0, Instant::now(), 0);
-        let mut unread = Gaps::new(Arc::clone(&self.meter));
+        let (mut unread, mut who) = (Gaps::new(Arc::clone(&self.meter)), Who::default());
+        let mut mapped = Instant::now();
         while !stopped(&self.shutdown) {
             let asked = self.survey.asked();
             let pack = self.pack.load(Ordering::Relaxed);
@@ -109,6 +114,10 @@ impl Surveying {
             if pack > 0 && (asked || pack != walked || Instant::now() >= next) {
                 files = self.walk(pack, files, &mut unread);
                 (walked, next) = (pack, Instant::now() + with_jitter(self.every));
+            }
+            if pack > 0 && Instant::now() >= mapped {
+                mapped::look(&self.sink, &mut who);
+                mapped = Instant::now() + MAPPED;
             }
         }
     }

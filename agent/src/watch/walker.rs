@@ -25,6 +25,9 @@ const MAX_TREES: usize = 1_024;
 const LOOK: Duration = Duration::from_millis(250);
 /// The shortest pause between two walks of everything: whoever can make events get lost must not keep us walking.
 const REST: Duration = Duration::from_secs(5);
+/// The longest pause, after walks that were asked for by nothing but folders that cannot be opened: a walk cannot open
+/// them either, and whoever writes there must not keep us walking.
+const LONGEST_REST: Duration = Duration::from_secs(600);
 /// File times lag behind the clock by up to a tick; this is far more.
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
 
@@ -42,13 +45,24 @@ pub(super) struct Walker {
 struct Work {
     trees: VecDeque<(PathBuf, Pick)>,
     blind: Option<Blind>,
-    /// When everything was last begun to be walked.
-    walked: Option<Instant>,
+    /// When everything was last begun to be walked, and how long to rest if only folders that cannot be opened ask.
+    walked: Option<(Instant, Duration)>,
 }
 
 impl Work {
     fn rests(&self) -> bool {
-        self.walked.is_some_and(|at| at.elapsed() < REST)
+        let Some((at, rest)) = self.walked else { return false };
+        let only_unopened = self.blind.as_ref().is_some_and(Blind::is_unopened);
+        at.elapsed() < if only_unopened { rest } else { REST }
+    }
+
+    /// A walk over everything begins.
+    fn walks(&mut self, blind: &Blind) {
+        let rest = match self.walked {
+            Some((_, rest)) if blind.is_unopened() => LONGEST_REST.min(rest * 2),
+            _ => REST,
+        };
+        self.walked = Some((Instant::now(), rest));
     }
 }
 
@@ -56,6 +70,12 @@ impl Work {
 struct Blind {
     from: Timestamp,
     cause: Reason,
+}
+
+impl Blind {
+    fn is_unopened(&self) -> bool {
+        self.cause == Reason::ChangedFolderNotOpened
+    }
 }
 
 enum Task {
@@ -90,8 +110,14 @@ impl Walker {
     /// Says that events were lost from this time on: everything that changed since is looked at, then it is reported.
     pub(super) fn blind(&self, from: Timestamp, cause: Reason) {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = work.blind.as_ref().map_or(from, |b| b.from.min(from));
-        work.blind = Some(Blind { from, cause });
+        let now = Blind { from, cause };
+        let both = match work.blind.take() {
+            // What cannot be opened can wait; the rest cannot.
+            Some(before) if now.is_unopened() => Blind { from: before.from.min(from), ..before },
+            Some(before) => Blind { from: before.from.min(from), ..now },
+            None => now,
+        };
+        work.blind = Some(both);
         self.more.notify_one();
     }
 
@@ -107,7 +133,7 @@ impl Walker {
         let rests = work.rests();
         match work.blind.take_if(|_| !rests) {
             Some(blind) => {
-                work.walked = Some(Instant::now());
+                work.walks(&blind);
                 Task::Everything(blind)
             }
             None => Task::Nothing,
@@ -225,6 +251,27 @@ mod tests {
 
         assert!(matches!(walker.next(), Task::Nothing));
         assert!(walker.work.lock().unwrap().blind.is_some(), "it is walked after the rest");
+    }
+
+    #[test]
+    fn folders_that_cannot_be_opened_ask_for_fewer_and_fewer_walks_and_hold_back_no_other() {
+        let mut work = Work::default();
+        let unopened = Blind { from: Timestamp::now(), cause: Reason::ChangedFolderNotOpened };
+        let rests = std::iter::repeat_with(|| {
+            work.walks(&unopened);
+            work.walked.unwrap().1
+        });
+        let rests: Vec<Duration> = rests.take(9).collect();
+        assert_eq!((rests[0], rests[1], rests[8]), (REST, REST * 2, LONGEST_REST));
+
+        let walker = Walker { work: Mutex::new(work), more: Condvar::new() };
+        walker.work.lock().unwrap().walked = Instant::now().checked_sub(REST).map(|at| (at, LONGEST_REST));
+        walker.blind(Timestamp::now(), Reason::ChangedFolderNotOpened);
+        assert!(matches!(walker.next(), Task::Nothing));
+        walker.blind(Timestamp::now(), Reason::EventQueueFull);
+        walker.blind(Timestamp::now(), Reason::ChangedFolderNotOpened);
+
+        assert!(matches!(walker.next(), Task::Everything(Blind { cause: Reason::EventQueueFull, .. })));
     }
 
     #[test]

@@ -17,15 +17,15 @@ use std::{
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
 
 /// What a row leaves behind, put together here so that this file carries it no more often than it must.
-pub(super) const MARK: &str = "KHIEN-TEST-MARK";
+pub(in crate::watch) const MARK: &str = "KHIEN-TEST-MARK";
 /// The variable that names the act.
-pub(super) const NAME: &str = "KHIEN_ACT";
+pub(in crate::watch) const NAME: &str = "KHIEN_ACT";
 /// The variable that says not to stay.
-pub(super) const ONCE: &str = "KHIEN_ACT_ONCE";
+pub(in crate::watch) const ONCE: &str = "KHIEN_ACT_ONCE";
 /// What a process says when it has done a step; the next begins with a line from whoever started it.
-pub(super) const DONE: &str = "done";
+pub(in crate::watch) const DONE: &str = "done";
 /// The test that does it.
-pub(super) const TEST: &str = "watch::conformance::acts::what_another_program_does";
+pub(in crate::watch) const TEST: &str = "watch::conformance::acts::what_another_program_does";
 
 const SIZE: usize = 4_096;
 

@@ -41,10 +41,10 @@ fn what_the_agent_does_itself_or_others_do_in_its_home_is_not_told() {
 
 #[test]
 fn lost_events_are_told_to_those_who_listen() {
-    const FILES: usize = 40_000;
+    const FILES: usize = 20_000;
     let Some(mut watched) = Watched::with_fanotify(|_| {}) else { return };
     // Nobody takes what is to be scanned, so the watch stands still and the kernel's queue runs over.
-    watched.sh(&format!("i=0; while [ $i -lt {FILES} ]; do : > in/$i; echo x > in/$i; i=$((i+1)); done"));
+    watched.sh(&format!("i=0; while [ $i -lt {FILES} ]; do : > in/$i; i=$((i+1)); done"));
 
     let blind = std::iter::repeat_with(|| watched.notice()).find(|notice| matches!(notice, Notice::Blind(_)));
 
