@@ -9,6 +9,7 @@ use crate::args::{Cli, Command};
 
 mod activity;
 mod args;
+mod behaviour;
 mod capture;
 mod config;
 mod decode;

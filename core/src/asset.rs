@@ -30,6 +30,8 @@ pub enum Sensor {
     Network,
     /// Scans in a sandboxed worker.
     Scan,
+    /// Judges what is done to files: web roots, mass encryption.
+    Behaviour,
 }
 
 /// How much of a scope a sensor sees.

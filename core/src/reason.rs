@@ -123,6 +123,11 @@ pub enum Reason {
         /// How many.
         count: u64,
     },
+    /// So much of what happened to files was not judged by the detectors of behaviour: too much came at once.
+    ActivitiesMissed {
+        /// How many activities or files.
+        count: u64,
+    },
     /// A link leads to a folder that is not watched; what is in it is not looked at.
     LinkLeadsOut {
         /// The folder.

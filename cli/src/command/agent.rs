@@ -104,6 +104,7 @@ fn sensor(sensor: Sensor, lang: Lang) -> &'static str {
         Sensor::File => t::SENSOR_FILE.get(lang),
         Sensor::Network => t::SENSOR_NETWORK.get(lang),
         Sensor::Scan => t::SENSOR_SCAN.get(lang),
+        Sensor::Behaviour => t::SENSOR_BEHAVIOUR.get(lang),
     }
 }
 

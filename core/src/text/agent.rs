@@ -2,7 +2,7 @@
 
 use super::{
     Lang, Message,
-    command::{SENSOR_FILE, SENSOR_NETWORK, SENSOR_SCAN},
+    command::{SENSOR_BEHAVIOUR, SENSOR_FILE, SENSOR_NETWORK, SENSOR_SCAN},
 };
 use crate::asset::{Coverage, Sensor, Sight};
 
@@ -18,8 +18,8 @@ pub fn reduced(coverage: &Coverage, lang: Lang) -> String {
     let Coverage { sensor, scope, sight, reason, .. } = coverage;
     let line = if *sight == Sight::Blind { BLIND } else { REDUCED };
     let why = reason.as_ref().map_or_else(|| WITHOUT_REASON.get(lang).to_owned(), |r| r.text(lang));
-    // A scan worker's scope is a word of the program, not a place.
-    let scope = if *sensor == Sensor::Scan { String::new() } else { format!(" {scope}") };
+    // These scopes are words of the program, not places.
+    let scope = if matches!(sensor, Sensor::Scan | Sensor::Behaviour) { String::new() } else { format!(" {scope}") };
     line.with(lang, &[&format!("{}{scope}", sensor_name(*sensor).get(lang)), &why])
 }
 
@@ -28,6 +28,7 @@ const fn sensor_name(sensor: Sensor) -> Message {
         Sensor::File => SENSOR_FILE,
         Sensor::Network => SENSOR_NETWORK,
         Sensor::Scan => SENSOR_SCAN,
+        Sensor::Behaviour => SENSOR_BEHAVIOUR,
     }
 }
 

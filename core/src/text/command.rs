@@ -157,6 +157,8 @@ pub const SENSOR_FILE: Message = Message::new("tệp", "file");
 pub const SENSOR_NETWORK: Message = Message::new("mạng", "network");
 /// Labels: scan.
 pub const SENSOR_SCAN: Message = Message::new("quét", "scan");
+/// Labels: behaviour.
+pub const SENSOR_BEHAVIOUR: Message = Message::new("hành vi", "behaviour");
 /// Labels: Rules.
 pub const RULES: Message = Message::new("Luật", "Rules");
 /// Labels: Names.

@@ -167,6 +167,7 @@ words! {
     SENSOR_FILE: "tệp" / "files";
     SENSOR_NETWORK: "mạng" / "network";
     SENSOR_SCAN: "quét" / "scan";
+    SENSOR_BEHAVIOUR: "hành vi" / "behaviour";
     OS: "Hệ điều hành" / "System";
     WALK: "Rà soát" / "Walk";
     MEMORY: "Bộ nhớ" / "Memory";

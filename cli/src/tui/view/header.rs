@@ -116,5 +116,6 @@ fn sensor(sensor: Sensor) -> Message {
         Sensor::File => t::SENSOR_FILE,
         Sensor::Network => t::SENSOR_NETWORK,
         Sensor::Scan => t::SENSOR_SCAN,
+        Sensor::Behaviour => t::SENSOR_BEHAVIOUR,
     }
 }
