@@ -96,7 +96,6 @@ struct Missed {
 
 /// One listener's end.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the listeners join with integrity and behaviour")]
 pub(crate) struct Heard {
     /// What happened, in order.
     pub(crate) queue: mpsc::Receiver<Activity>,
@@ -105,7 +104,6 @@ pub(crate) struct Heard {
 
 impl Activities {
     /// Adds a listener. All are added before the watch starts.
-    #[allow(dead_code, reason = "the listeners join with integrity and behaviour")]
     pub(crate) fn listen(&mut self) -> Heard {
         let (sender, queue) = mpsc::channel(QUEUE);
         let missed = Arc::<Missed>::default();
@@ -252,7 +250,9 @@ mod tests {
         let observed = Observed::default();
         observed.really(["/etc/cron.d".into(), "/etc/passwd".into()].into());
 
-        assert!(["/etc/cron.d", "/etc/cron.d/a", "/etc/passwd"].iter().all(|p| observed.covers(Path::new(p))));
+        assert!(
+            ["/etc/cron.d", "/etc/cron.d/a", "/etc/passwd"].iter().all(|p| observed.covers(Path::new(p)))
+        );
         assert!(!["/etc/cron.daily", "/etc/passwd-", "/etc"].iter().any(|p| observed.covers(Path::new(p))));
     }
 

@@ -22,6 +22,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Enroll(Enroll),
     Run(Run),
+    Canaries(Canaries),
     /// Scans what the agent hands to it; started by the agent itself.
     #[command(hide = true)]
     Worker,
@@ -55,8 +56,26 @@ pub(crate) struct Run {
     pub(crate) no_network: bool,
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub(crate) spool_mib: u64,
+    #[arg(long, env = "KHIEN_CANARIES")]
+    pub(crate) canaries: bool,
     #[arg(long)]
     pub(crate) until_stdin_closes: bool,
+}
+
+/// Options of `canaries`.
+#[derive(Debug, Args)]
+pub(crate) struct Canaries {
+    #[command(subcommand)]
+    pub(crate) command: CanariesCommand,
+    #[arg(long, global = true, env = "KHIEN_AGENT_HOME", value_name = "DIR", default_value_os_t = default_home())]
+    pub(crate) home: PathBuf,
+}
+
+/// What to do with the canaries.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum CanariesCommand {
+    List,
+    Remove,
 }
 
 /// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.

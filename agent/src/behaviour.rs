@@ -69,8 +69,12 @@ const LOOKS: usize = 250;
 const BATCHES: usize = 4;
 /// Ticks from one search for web roots to the next: a minute.
 const SEARCH_EVERY: u32 = 240;
+/// Ticks after which what was missed is told: a minute.
+const TELL_EVERY: u32 = 240;
 /// Ticks from one look at the coverage to the next: two seconds.
 const COVER_EVERY: u32 = 8;
+/// What the coverage calls it.
+const SCOPE: &str = "web, ransom";
 /// Activities taken at once.
 const GROUP: usize = 1_024;
 
@@ -94,7 +98,7 @@ pub(crate) async fn run(mut heard: Heard, watched: Vec<PathBuf>, canaries: Canar
     loop {
         tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = told_to_stop(&mut shutdown) => return,
             _ = ticks.tick() => part.tick(&heard, &links).await,
             Some(seen) = part.looks.join_next() => part.saw(seen, &links).await,
             more = heard.queue.recv_many(&mut group, GROUP) => {
@@ -110,6 +114,11 @@ pub(crate) async fn run(mut heard: Heard, watched: Vec<PathBuf>, canaries: Canar
     }
 }
 
+async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could say so.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
 /// The state of the part.
 struct Part {
     judge: Judge,
@@ -118,7 +127,9 @@ struct Part {
     looks: JoinSet<Vec<Seen>>,
     searches: JoinSet<Roots>,
     ticks: u32,
+    /// Since it was last told, and since when.
     missed: u64,
+    since: Timestamp,
 }
 
 impl Part {
@@ -127,8 +138,16 @@ impl Part {
         let (users, now) = (Arc::<Users>::default(), Timestamp::now());
         let mut judge = Judge::new(watched.clone(), known);
         tell(touched.into_iter().filter_map(|path| judge.was_touched(path, now)).collect(), links).await;
-        let mut part =
-            Self { judge, watched, users, looks: JoinSet::new(), searches: JoinSet::new(), ticks: 0, missed: 0 };
+        let mut part = Self {
+            judge,
+            watched,
+            users,
+            looks: JoinSet::new(),
+            searches: JoinSet::new(),
+            ticks: 0,
+            missed: 0,
+            since: now,
+        };
         part.search();
         if let Some(Ok(roots)) = part.searches.join_next().await {
             part.found(roots).await;
@@ -140,7 +159,7 @@ impl Part {
     async fn tick(&mut self, heard: &Heard, links: &Links) {
         let now = Timestamp::now();
         self.ticks = self.ticks.wrapping_add(1);
-        self.missed += heard.missed();
+        self.missed += heard.missed() + self.judge.missed();
         if self.looks.len() < BATCHES {
             let due = self.judge.due(now, LOOKS);
             if !due.is_empty() {
@@ -152,12 +171,25 @@ impl Part {
         if let Some(Ok(roots)) = self.searches.try_join_next() {
             self.found(roots).await;
         }
-        if self.searches.is_empty() && (self.ticks.is_multiple_of(SEARCH_EVERY) || self.judge.wants_search()) {
+        if self.searches.is_empty() && (self.ticks.is_multiple_of(SEARCH_EVERY) || self.judge.wants_search())
+        {
             self.search();
         }
-        if self.ticks % COVER_EVERY == 1 {
-            cover(&links.meter, self.missed + self.judge.missed());
+        if self.ticks.is_multiple_of(TELL_EVERY) && self.missed > 0 {
+            self.tell_missed(now, links).await;
         }
+        if self.ticks % COVER_EVERY == 1 {
+            cover(&links.meter, self.missed);
+        }
+    }
+
+    /// What was missed is an interval with a number; the content of the files is scanned all the same.
+    async fn tell_missed(&mut self, now: Timestamp, links: &Links) {
+        let count = std::mem::take(&mut self.missed);
+        let cause = Reason::ActivitiesMissed { count };
+        let from = std::mem::replace(&mut self.since, now);
+        let report = Report::Blind { scope: SCOPE.into(), cause, from, until: now, lost: Some(count) };
+        let _ = links.reports.send(report).await;
     }
 
     async fn saw(&mut self, seen: Result<Vec<Seen>, tokio::task::JoinError>, links: &Links) {
@@ -185,7 +217,8 @@ impl Part {
         let (sitemaps, users) = (roots.clone(), Arc::clone(&self.users));
         let counted = tokio::task::spawn_blocking(move || {
             let all = sitemaps.sitemaps().into_iter();
-            all.filter_map(|path| Some((look::at(&path, verdict::Ask::Sitemap, &users)?.pages, path))).collect()
+            all.filter_map(|path| Some((look::at(&path, verdict::Ask::Sitemap, &users)?.pages, path)))
+                .collect()
         });
         self.judge.knows(roots, counted.await.unwrap_or_default());
     }
@@ -223,7 +256,7 @@ fn cover(meter: &Meter, missed: u64) {
         count => Some(Reason::ActivitiesMissed { count }),
     };
     let sight = if reason.is_some() { Sight::Reduced } else { Sight::Full };
-    let (scope, backend) = ("web, ransom".into(), "activity".to_owned());
+    let (scope, backend) = (SCOPE.into(), "activity".to_owned());
     meter.cover(Coverage { sensor: Sensor::Behaviour, scope, backend, sight, reason });
 }
 

@@ -61,6 +61,7 @@ fn work(cli: Cli) -> anyhow::Result<ExitCode> {
         match cli.command {
             Command::Enroll(options) => enroll::enroll(&options, cli.lang).await,
             Command::Run(options) => supervise::run(&options, cli.lang).await,
+            Command::Canaries(options) => behaviour::canary::command(&options, cli.lang),
             Command::Worker => Ok(ExitCode::FAILURE),
         }
     });

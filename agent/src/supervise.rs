@@ -6,6 +6,7 @@
 use std::{
     io::{Read, Write},
     net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -22,8 +23,12 @@ use tokio::{
 };
 
 use crate::{
-    activity::Activities,
+    activity::{Activities, Heard},
     args,
+    behaviour::{
+        self,
+        canary::{self, Canaries},
+    },
     capture::{self, Links, NetConfig},
     config::{self, Enrolment, Home},
     detect, enroll,
@@ -127,7 +132,9 @@ impl Agent {
         let spool = agent.spool.clone();
         agent.sensors.spawn(async move { ("detect", detect::run(drain, spool).await.map_err(Into::into)) });
         let sensing = Sensing { reports, meter: Arc::clone(&agent.meter), shutdown };
-        agent.start_files(watched(options, &home, since)?, &pool, &sensing)?;
+        let config = watched(options, &home, since)?;
+        let canaries = canary::prepare(&home, &config.dirs, options.canaries)?;
+        agent.start_files(config, canaries, &pool, &sensing)?;
         if !options.no_network {
             agent.start_network(options, &joined.address, &pool, sensing).await;
         }
@@ -182,6 +189,7 @@ impl Agent {
     fn start_files(
         &mut self,
         config: files::WatchConfig,
+        canaries: Canaries,
         pool: &Arc<Pool>,
         sensing: &Sensing,
     ) -> anyhow::Result<()> {
@@ -200,7 +208,8 @@ impl Agent {
             ("scan", Ok(()))
         });
         // Who judges what happens listens before the watch starts: `activities.listen()`.
-        let activities = Activities::default();
+        let mut activities = Activities::default();
+        self.start_behaviour(activities.listen(), config.dirs.clone(), canaries, sensing);
         let links = files::Links {
             events,
             calm,
@@ -217,6 +226,19 @@ impl Agent {
             ("watch", ended.map_err(Into::into).and_then(|joined| joined.map_err(|_| anyhow!("it panicked"))))
         });
         Ok(())
+    }
+
+    fn start_behaviour(&mut self, heard: Heard, dirs: Vec<PathBuf>, canaries: Canaries, sensing: &Sensing) {
+        let links = behaviour::Links {
+            reports: sensing.reports.clone(),
+            meter: Arc::clone(&sensing.meter),
+            pack: self.packs.version(),
+            shutdown: sensing.shutdown.clone(),
+        };
+        self.sensors.spawn(async move {
+            behaviour::run(heard, dirs, canaries, links).await;
+            ("behaviour", Ok(()))
+        });
     }
 
     async fn start_network(&mut self, options: &args::Run, hub: &str, pool: &Arc<Pool>, sensing: Sensing) {

@@ -54,15 +54,37 @@ pub(super) struct Many {
 }
 
 impl Actor {
-    /// Returns under whom an activity counts. Children of init have nothing in common.
+    /// Returns under whom an activity counts. Children of init have nothing in common. A process that lived too briefly
+    /// to be asked may be one of many that one script started: it counts with everybody in the folder.
     pub(super) fn of(it: &Deeds<'_>) -> Vec<Self> {
-        let Some(process) = &it.activity.process else { return vec![Self::Anybody(it.root.to_vec())] };
-        let parent = process.parent.filter(|parent| *parent > 1).map(Self::ChildrenOf);
-        std::iter::once(Self::Process(process.pid)).chain(parent).collect()
+        let process = it.activity.process.as_ref();
+        match process.map(|process| (process.pid, process.parent)) {
+            Some((pid, Some(parent @ 2..))) => vec![Self::Process(pid), Self::ChildrenOf(parent)],
+            Some((pid, Some(_))) => vec![Self::Process(pid)],
+            Some((pid, None)) => vec![Self::Process(pid), Self::Anybody(it.root.to_vec())],
+            None => vec![Self::Anybody(it.root.to_vec())],
+        }
     }
 }
 
 impl Actors {
+    /// Lets `take` count a file, under everybody in the folder and under each who may have done it. Returns what the whole
+    /// folder has come to, if one of them did enough.
+    pub(super) fn count(
+        &mut self,
+        it: &Deeds<'_>,
+        mut take: impl FnMut(&mut Self, Actor) -> Many,
+        enough: impl Fn(&Many) -> bool,
+    ) -> Option<Many> {
+        let everybody = Actor::Anybody(it.root.to_vec());
+        let all = take(self, everybody.clone());
+        let mut mass = false;
+        for actor in Actor::of(it) {
+            mass |= if actor == everybody { enough(&all) } else { enough(&take(self, actor)) };
+        }
+        mass.then_some(all)
+    }
+
     /// Returns the files that an actor renamed to an extension.
     pub(super) fn renamed(&mut self, actor: Actor, suffix: &[u8], at: Timestamp) -> &mut Seen {
         let did = self.did(actor, at);
@@ -90,7 +112,7 @@ impl Actors {
 
     /// Returns how many are remembered.
     #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
+    pub(super) fn remembered(&self) -> usize {
         self.0.len()
     }
 

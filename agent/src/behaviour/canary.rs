@@ -10,13 +10,17 @@ use std::{
     io::{ErrorKind, Write},
     os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
-use anyhow::Context;
-use khien_core::{Sha256, Untrusted};
+use anyhow::{Context, bail};
+use khien_core::{Lang, Sha256, Untrusted, text::agent as words};
 use khien_scan::open::Opened;
 
-use crate::config::Home;
+use crate::{
+    args::{self, CanariesCommand},
+    config::Home,
+};
 
 /// Which canaries were planted, in the agent's folder.
 const LIST: &str = "canaries.json";
@@ -29,6 +33,29 @@ const CONTENT: &str = "Tệp mồi của Khiên: không ai cần sửa tệp nà
     Gỡ bằng lệnh: khien-agent canaries remove\n\
     A canary file of Khien: nobody needs to change it. Who changes, renames or removes it raises an alert.\n\
     Remove it with: khien-agent canaries remove\n";
+
+/// Lists the canaries, or takes them away, as the command line says.
+pub(crate) fn command(options: &args::Canaries, lang: Lang) -> anyhow::Result<ExitCode> {
+    let home = Home::open(&options.home)?;
+    match options.command {
+        CanariesCommand::List => print(&list(&home)?)?,
+        CanariesCommand::Remove => {
+            // An agent that runs would take it for an attack.
+            let Some(_claim) = home.claim()? else {
+                bail!(words::LOCKED.with(lang, &[&home.path().display()]));
+            };
+            let (removed, left) = remove(&home)?;
+            removed.iter().for_each(|path| crate::tell(&words::CANARY_REMOVED.with(lang, &[path])));
+            left.iter().for_each(|path| crate::tell(&words::CANARY_LEFT.with(lang, &[path])));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(paths: &[Untrusted]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    paths.iter().try_for_each(|path| writeln!(out, "{path}"))
+}
 
 /// The canaries of this start.
 #[derive(Debug, Default)]
@@ -44,7 +71,8 @@ pub(crate) struct Canaries {
 pub(crate) fn prepare(home: &Home, watched: &[PathBuf], plant: bool) -> anyhow::Result<Canaries> {
     let before = list(home)?;
     let (mut there, touched): (Vec<_>, Vec<_>) = before.into_iter().partition(|path| is_ours(place(path)));
-    let wanted = watched.iter().filter(|dir| plant && dir.is_dir()).flat_map(|dir| NAMES.map(|name| dir.join(name)));
+    let wanted =
+        watched.iter().filter(|dir| plant && dir.is_dir()).flat_map(|dir| NAMES.map(|name| dir.join(name)));
     for place in wanted {
         let name = Untrusted::new(place.as_os_str().as_bytes());
         if let Err(error) = make(&place) {

@@ -5,7 +5,8 @@ use khien_core::Untrusted;
 /// More of a line is not shown.
 const MAX_LINE: usize = 200;
 /// Words of handlers and types that run what they are given.
-const RUNS: [&str; 9] = ["php", "cgi", "fcgi", "proxy:", "server-parsed", "jsp", "perl", "python", "includes"];
+const RUNS: [&str; 9] =
+    ["php", "cgi", "fcgi", "proxy:", "server-parsed", "jsp", "perl", "python", "includes"];
 /// Directives that run a file beside or before each page, whatever it is called.
 const ALWAYS: [&str; 4] = ["auto_prepend_file", "auto_append_file", "extension_dir", "allow_url_include"];
 
@@ -40,7 +41,10 @@ fn is_dangerous(line: &str, scripts_only: bool) -> bool {
         "addhandler" | "addtype" => runs(line) && !words.skip(1).all(names_scripts),
         "action" => runs(line),
         "<add" => is_foreign_handler(line),
-        _ => ALWAYS.iter().any(|word| line.contains(word)) && !line.trim_end_matches(['"', '\'']).ends_with("none"),
+        _ => {
+            ALWAYS.iter().any(|word| line.contains(word))
+                && !line.trim_end_matches(['"', '\'']).ends_with("none")
+        }
     }
 }
 

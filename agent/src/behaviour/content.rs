@@ -22,42 +22,92 @@ pub(super) struct Samples {
     pub(super) further: Vec<Vec<u8>>,
 }
 
+/// A kind of documents: its name, its extensions, and how its files begin.
+struct Kind {
+    name: &'static str,
+    extensions: &'static [&'static [u8]],
+    begins: &'static [&'static [u8]],
+}
+
+const fn kind_of(
+    name: &'static str,
+    extensions: &'static [&'static [u8]],
+    begins: &'static [&'static [u8]],
+) -> Kind {
+    Kind { name, extensions, begins }
+}
+
 /// Kinds of documents that people have, and how they begin. Without a beginning they are text.
-const KINDS: &[(&str, &[&[u8]], &[&[u8]])] = &[
-    ("text", &[b"txt", b"csv", b"tsv", b"md", b"log", b"ini", b"conf", b"cfg", b"yml", b"yaml", b"srt"], &[]),
-    ("web", &[b"html", b"htm", b"css", b"js", b"ts", b"xml", b"json", b"svg"], &[]),
-    ("script", &[b"php", b"py", b"sh", b"pl", b"rb", b"java", b"c", b"cpp", b"cs", b"jsp", b"asp", b"aspx"], &[]),
-    ("sql", &[b"sql"], &[]),
-    ("office", &[b"doc", b"xls", b"ppt", b"msg"], &[b"\xd0\xcf\x11\xe0", b"{\\rtf", b"<", b"PK"]),
-    ("document", &[b"docx", b"odt", b"docm"], &[b"PK", b"\xd0\xcf\x11\xe0"]),
-    ("sheet", &[b"xlsx", b"ods", b"xlsm"], &[b"PK", b"\xd0\xcf\x11\xe0"]),
-    ("slides", &[b"pptx", b"odp"], &[b"PK", b"\xd0\xcf\x11\xe0"]),
-    ("rtf", &[b"rtf"], &[b"{\\rtf"]),
-    ("pdf", &[b"pdf"], &[b"%PDF", b"\xef\xbb\xbf%PDF"]),
-    ("jpeg", &[b"jpg", b"jpeg"], &[b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8"]),
-    ("png", &[b"png"], &[b"\x89PNG", b"\xff\xd8", b"RIFF", b"GIF8"]),
-    ("gif", &[b"gif"], &[b"GIF8", b"\x89PNG", b"\xff\xd8", b"RIFF"]),
-    ("bitmap", &[b"bmp"], &[b"BM"]),
-    ("tiff", &[b"tif", b"tiff"], &[b"II", b"MM"]),
-    ("mail", &[b"eml"], &[]),
-    ("sound", &[b"wav"], &[b"RIFF"]),
+const KINDS: &[Kind] = &[
+    kind_of(
+        "text",
+        &[b"txt", b"csv", b"tsv", b"md", b"log", b"ini", b"conf", b"cfg", b"yml", b"yaml", b"srt"],
+        &[],
+    ),
+    kind_of("web", &[b"html", b"htm", b"css", b"js", b"ts", b"xml", b"json", b"svg"], &[]),
+    kind_of(
+        "script",
+        &[b"php", b"py", b"sh", b"pl", b"rb", b"java", b"c", b"cpp", b"cs", b"jsp", b"asp", b"aspx"],
+        &[],
+    ),
+    kind_of("sql", &[b"sql"], &[]),
+    kind_of("office", &[b"doc", b"xls", b"ppt", b"msg"], &[b"\xd0\xcf\x11\xe0", b"{\\rtf", b"<", b"PK"]),
+    kind_of("document", &[b"docx", b"odt", b"docm"], &[b"PK", b"\xd0\xcf\x11\xe0"]),
+    kind_of("sheet", &[b"xlsx", b"ods", b"xlsm"], &[b"PK", b"\xd0\xcf\x11\xe0"]),
+    kind_of("slides", &[b"pptx", b"odp"], &[b"PK", b"\xd0\xcf\x11\xe0"]),
+    kind_of("rtf", &[b"rtf"], &[b"{\\rtf"]),
+    kind_of("pdf", &[b"pdf"], &[b"%PDF", b"\xef\xbb\xbf%PDF"]),
+    kind_of("jpeg", &[b"jpg", b"jpeg"], &[b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8"]),
+    kind_of("png", &[b"png"], &[b"\x89PNG", b"\xff\xd8", b"RIFF", b"GIF8"]),
+    kind_of("gif", &[b"gif"], &[b"GIF8", b"\x89PNG", b"\xff\xd8", b"RIFF"]),
+    kind_of("bitmap", &[b"bmp"], &[b"BM"]),
+    kind_of("tiff", &[b"tif", b"tiff"], &[b"II", b"MM"]),
+    kind_of("mail", &[b"eml"], &[]),
+    kind_of("sound", &[b"wav"], &[b"RIFF"]),
 ];
 
 /// Extensions that renamed files may get without a doubt: compressed, put aside, numbered, in the making.
 const HARMLESS: [&[u8]; 30] = [
-    b"gz", b"xz", b"bz2", b"zst", b"lz4", b"lzma", b"z", b"br", b"zip", b"7z", b"rar", b"tar", b"tgz", b"bak", b"backup",
-    b"old", b"orig", b"save", b"tmp", b"temp", b"part", b"partial", b"swp", b"dist", b"disabled", b"deleted",
-    b"dpkg-old", b"dpkg-new", b"dpkg-tmp", b"rpmsave",
+    b"gz",
+    b"xz",
+    b"bz2",
+    b"zst",
+    b"lz4",
+    b"lzma",
+    b"z",
+    b"br",
+    b"zip",
+    b"7z",
+    b"rar",
+    b"tar",
+    b"tgz",
+    b"bak",
+    b"backup",
+    b"old",
+    b"orig",
+    b"save",
+    b"tmp",
+    b"temp",
+    b"part",
+    b"partial",
+    b"swp",
+    b"dist",
+    b"disabled",
+    b"deleted",
+    b"dpkg-old",
+    b"dpkg-new",
+    b"dpkg-tmp",
+    b"rpmsave",
 ];
 /// Further kinds that people have and that are not judged by their content, only by their names.
 const OTHER_KINDS: [&[u8]; 16] = [
-    b"mp3", b"mp4", b"avi", b"mov", b"mkv", b"webp", b"db", b"sqlite", b"mdb", b"accdb", b"dbf", b"psd", b"dwg", b"edxml",
-    b"pst", b"ost",
+    b"mp3", b"mp4", b"avi", b"mov", b"mkv", b"webp", b"db", b"sqlite", b"mdb", b"accdb", b"dbf", b"psd",
+    b"dwg", b"edxml", b"pst", b"ost",
 ];
 
 /// Returns the kind of a document by its extension, if its content is judged.
 pub(super) fn kind(extension: &[u8]) -> Option<&'static str> {
-    KINDS.iter().find(|(_, names, _)| names.contains(&extension)).map(|(kind, ..)| *kind)
+    KINDS.iter().find(|kind| kind.extensions.contains(&extension)).map(|kind| kind.name)
 }
 
 /// Tells whether people keep documents under this extension.
@@ -75,17 +125,17 @@ pub(super) fn is_strange(extension: &[u8]) -> bool {
 /// Tells whether the content is none of the kind that the name says, and looks encrypted.
 pub(super) fn is_scrambled(path: &[u8], samples: &Samples) -> bool {
     let extension = names::extension(path);
-    let Some((_, _, begins)) = KINDS.iter().find(|(_, names, _)| names.contains(&&extension[..])) else {
+    let Some(kind) = KINDS.iter().find(|kind| kind.extensions.contains(&&extension[..])) else {
         return false;
     };
     // Nextcloud's own encryption keeps the names.
     if samples.head.starts_with(b"HBEGIN:") {
         return false;
     }
-    if begins.is_empty() {
+    if kind.begins.is_empty() {
         return is_no_text(samples);
     }
-    !begins.iter().any(|begin| samples.head.starts_with(begin)) && samples.parts().any(is_random)
+    !kind.begins.iter().any(|begin| samples.head.starts_with(begin)) && samples.parts().any(is_random)
 }
 
 fn is_no_text(samples: &Samples) -> bool {

@@ -21,20 +21,61 @@ pub(super) enum Hand {
 
 /// Users that web servers and their languages run as.
 const SERVER_USERS: [&[u8]; 14] = [
-    b"www-data", b"www", b"apache", b"apache2", b"nginx", b"httpd", b"http", b"tomcat", b"lighttpd", b"caddy",
-    b"php-fpm", b"wwwrun", b"jetty", b"lsadm",
+    b"www-data",
+    b"www",
+    b"apache",
+    b"apache2",
+    b"nginx",
+    b"httpd",
+    b"http",
+    b"tomcat",
+    b"lighttpd",
+    b"caddy",
+    b"php-fpm",
+    b"wwwrun",
+    b"jetty",
+    b"lsadm",
 ];
 /// How names of web servers' programs begin.
 const SERVER_PROGRAMS: [&[u8]; 11] = [
-    b"php-fpm", b"php-cgi", b"apache2", b"httpd", b"nginx", b"lighttpd", b"caddy", b"litespeed", b"lsphp", b"openlitespeed",
+    b"php-fpm",
+    b"php-cgi",
+    b"apache2",
+    b"httpd",
+    b"nginx",
+    b"lighttpd",
+    b"caddy",
+    b"litespeed",
+    b"lsphp",
+    b"openlitespeed",
     b"uwsgi",
 ];
 /// Words in the command line of a Java that is a web server.
 const JAVA_SERVERS: [&[u8]; 5] = [b"catalina", b"tomcat", b"jetty", b"jboss", b"wildfly"];
 /// Tools that deploy or unpack.
 const DEPLOYERS: [&[u8]; 22] = [
-    b"rsync", b"git", b"git-remote-https", b"dpkg", b"dpkg-deb", b"apt", b"apt-get", b"rpm", b"dnf", b"yum", b"composer",
-    b"tar", b"bsdtar", b"unzip", b"cpio", b"scp", b"sftp-server", b"internal-sftp", b"svn", b"hg", b"npm", b"snapd",
+    b"rsync",
+    b"git",
+    b"git-remote-https",
+    b"dpkg",
+    b"dpkg-deb",
+    b"apt",
+    b"apt-get",
+    b"rpm",
+    b"dnf",
+    b"yum",
+    b"composer",
+    b"tar",
+    b"bsdtar",
+    b"unzip",
+    b"cpio",
+    b"scp",
+    b"sftp-server",
+    b"internal-sftp",
+    b"svn",
+    b"hg",
+    b"npm",
+    b"snapd",
 ];
 /// Tools that copy or move.
 const COPIERS: [&[u8]; 3] = [b"cp", b"mv", b"install"];

@@ -1,10 +1,6 @@
 //! The two detectors behind one door: each hears of what concerns it, both share the looks at files. Pure.
 
-use std::{
-    collections::HashMap,
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
-};
+use std::{collections::HashMap, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use khien_core::{Sha256, Timestamp, Untrusted};
 
@@ -66,9 +62,9 @@ impl Judge {
         std::mem::take(&mut self.marker_came)
     }
 
-    /// Returns how many files were not looked at because too many waited.
-    pub(super) fn missed(&self) -> u64 {
-        self.missed
+    /// Returns how many files were not looked at because too many waited, since the last call.
+    pub(super) fn missed(&mut self) -> u64 {
+        std::mem::take(&mut self.missed)
     }
 
     /// Takes what happened. Returns what is told at once.
@@ -80,7 +76,8 @@ impl Judge {
         if activity.folder {
             return Vec::new();
         }
-        let (mut told, mut asked) = self.ransom.heard(&Deeds::new(activity, base.as_os_str().as_bytes()), now);
+        let (mut told, mut asked) =
+            self.ransom.heard(&Deeds::new(activity, base.as_os_str().as_bytes()), now);
         let mut all: Vec<Verdict> = told.take().into_iter().collect();
         if let Some(root) = self.roots.of(path) {
             let (told, ask) = self.web.heard(&Deeds::new(activity, root.as_os_str().as_bytes()), now);

@@ -6,28 +6,56 @@ const SCRIPTS: [&[u8]; 21] = [
     b"jspf", b"asp", b"aspx", b"ashx", b"asmx", b"cfm", b"cgi", b"pl", b"shtml",
 ];
 /// Scripts whose extension passes filters that only know the usual ones.
-const RARE: [&[u8]; 11] = [
-    b"php3", b"php4", b"php5", b"php6", b"php7", b"php8", b"phtml", b"pht", b"phar", b"jspx", b"ashx",
-];
+const RARE: [&[u8]; 11] =
+    [b"php3", b"php4", b"php5", b"php6", b"php7", b"php8", b"phtml", b"pht", b"phar", b"jspx", b"ashx"];
 /// What runs under the usual names: these make a double extension.
 const RUN_BY_NAME: [&[u8]; 12] = [
     b"php", b"php3", b"php4", b"php5", b"php7", b"phtml", b"phar", b"jsp", b"jspx", b"asp", b"aspx", b"ashx",
 ];
 /// What visitors upload: such a name before or after a script's extension hides it.
 const UPLOADED: [&[u8]; 25] = [
-    b"jpg", b"jpeg", b"png", b"gif", b"bmp", b"webp", b"ico", b"svg", b"tif", b"tiff", b"pdf", b"doc", b"docx",
-    b"xls", b"xlsx", b"ppt", b"pptx", b"odt", b"ods", b"zip", b"rar", b"7z", b"mp3", b"mp4", b"avi",
+    b"jpg", b"jpeg", b"png", b"gif", b"bmp", b"webp", b"ico", b"svg", b"tif", b"tiff", b"pdf", b"doc",
+    b"docx", b"xls", b"xlsx", b"ppt", b"pptx", b"odt", b"ods", b"zip", b"rar", b"7z", b"mp3", b"mp4", b"avi",
 ];
 /// Folders into which visitors and editors upload.
 const UPLOADS: [&[u8]; 22] = [
-    b"upload", b"uploads", b"uploaded", b"uploadfiles", b"userfiles", b"files", b"file", b"images", b"image",
-    b"img", b"media", b"attachments", b"attachment", b"avatars", b"avatar", b"photos", b"documents", b"tep-tin",
-    b"teptin", b"tai-lieu", b"tailieu", b"hinh-anh",
+    b"upload",
+    b"uploads",
+    b"uploaded",
+    b"uploadfiles",
+    b"userfiles",
+    b"files",
+    b"file",
+    b"images",
+    b"image",
+    b"img",
+    b"media",
+    b"attachments",
+    b"attachment",
+    b"avatars",
+    b"avatar",
+    b"photos",
+    b"documents",
+    b"tep-tin",
+    b"teptin",
+    b"tai-lieu",
+    b"tailieu",
+    b"hinh-anh",
 ];
 /// Folders in which software keeps compiled templates and cached pages: the web server writes scripts there all day.
 const CACHES: [&[u8]; 12] = [
-    b"cache", b"caches", b"_cache", b".cache", b"templates_c", b"compile", b"compiled", b"smarty", b"twig",
-    b"sessions", b"tmp", b"work",
+    b"cache",
+    b"caches",
+    b"_cache",
+    b".cache",
+    b"templates_c",
+    b"compile",
+    b"compiled",
+    b"smarty",
+    b"twig",
+    b"sessions",
+    b"tmp",
+    b"work",
 ];
 /// Files by which a web server is configured from within a site.
 const CONFIGS: [&[u8]; 3] = [b".htaccess", b"web.config", b".user.ini"];
@@ -35,8 +63,20 @@ const CONFIGS: [&[u8]; 3] = [b".htaccess", b"web.config", b".user.ini"];
 const PAGES: [&[u8]; 6] = [b"html", b"htm", b"shtml", b"php", b"jsp", b"aspx"];
 /// Parts of the names that ransom notes carry.
 const NOTES: [&[u8]; 14] = [
-    b"readme", b"read_me", b"read-me", b"read me", b"decrypt", b"recover", b"restore", b"ransom", b"how_to",
-    b"how-to", b"how to", b"unlock", b"your_files", b"your files",
+    b"readme",
+    b"read_me",
+    b"read-me",
+    b"read me",
+    b"decrypt",
+    b"recover",
+    b"restore",
+    b"ransom",
+    b"how_to",
+    b"how-to",
+    b"how to",
+    b"unlock",
+    b"your_files",
+    b"your files",
 ];
 /// Extensions of ransom notes.
 const NOTE_KINDS: [&[u8]; 6] = [b"txt", b"html", b"htm", b"hta", b"rtf", b"url"];
@@ -87,7 +127,8 @@ pub(super) fn is_sitemap(path: &[u8]) -> bool {
 /// Tells whether it is named like a ransom note.
 pub(super) fn is_note(path: &[u8]) -> bool {
     let name = name(path).to_ascii_lowercase();
-    one_of(&NOTE_KINDS, &extension(path)) && NOTES.iter().any(|part| name.windows(part.len()).any(|w| w == *part))
+    one_of(&NOTE_KINDS, &extension(path))
+        && NOTES.iter().any(|part| name.windows(part.len()).any(|w| w == *part))
 }
 
 /// Tells whether a path below a root lies in a folder into which visitors upload.
@@ -105,7 +146,10 @@ pub(super) fn in_cache(below: &[u8]) -> bool {
 /// servers drop, or a character that turns the line around.
 pub(super) fn hides_script(path: &[u8]) -> bool {
     let name = name(path).to_ascii_lowercase();
-    has_dropped_end(&name) || has_turning_char(&name) || has_two_extensions(&name) || one_of(&RARE, &extension(path))
+    has_dropped_end(&name)
+        || has_turning_char(&name)
+        || has_two_extensions(&name)
+        || one_of(&RARE, &extension(path))
 }
 
 /// `a.php.`, `a.php `, `a.php;.jpg`, `a.php::$data`, `a.php%00.jpg`: the server may take it for `a.php`.
@@ -158,16 +202,42 @@ mod tests {
     #[test]
     fn names_that_hide_a_script_are_known_and_names_of_software_are_not() {
         for name in [
-            "/a.php.jpg", "/a.jpg.php", "/a.PHP.Pdf", "/a.php;.jpg", "/a.php.", "/a.php ", "/a.php::$DATA",
-            "/a.php%00.jpg", "/a.phtml", "/a.phar", "/a.php5", "/a.jspx", "/a.ashx", "/gpj.\u{202e}php",
+            "/a.php.jpg",
+            "/a.jpg.php",
+            "/a.PHP.Pdf",
+            "/a.php;.jpg",
+            "/a.php.",
+            "/a.php ",
+            "/a.php::$DATA",
+            "/a.php%00.jpg",
+            "/a.phtml",
+            "/a.phar",
+            "/a.php5",
+            "/a.jspx",
+            "/a.ashx",
+            "/gpj.\u{202e}php",
             "/cv.docx.aspx",
         ] {
             assert!(hides_script(name.as_bytes()), "{name}");
         }
         for name in [
-            "/index.php", "/index.html.php", "/style.css.php", "/home.blade.php", "/db.class.php", "/a.inc.php",
-            "/config.php.bak", "/index.php~", "/.index.php.Xa81bC", "/jquery.min.js", "/phpinfo.jpg", "/v1.2.jpg",
-            "/a.php-old", "/ảnh.chụp.jpg", "/robots.txt", "/.htaccess", "/",
+            "/index.php",
+            "/index.html.php",
+            "/style.css.php",
+            "/home.blade.php",
+            "/db.class.php",
+            "/a.inc.php",
+            "/config.php.bak",
+            "/index.php~",
+            "/.index.php.Xa81bC",
+            "/jquery.min.js",
+            "/phpinfo.jpg",
+            "/v1.2.jpg",
+            "/a.php-old",
+            "/ảnh.chụp.jpg",
+            "/robots.txt",
+            "/.htaccess",
+            "/",
         ] {
             assert!(!hides_script(name.as_bytes()), "{name}");
         }

@@ -46,7 +46,8 @@ impl Queue {
     /// Returns the files that waited long enough, at most so many.
     pub(super) fn due(&mut self, now: Timestamp, most: usize) -> Vec<Waiting> {
         let mut due = Vec::new();
-        while due.len() < most && self.order.front().is_some_and(|(at, _)| now.duration_since(*at) >= SETTLE) {
+        while due.len() < most && self.order.front().is_some_and(|(at, _)| now.duration_since(*at) >= SETTLE)
+        {
             let Some((_, path)) = self.order.pop_front() else { break };
             due.extend(self.waiting.remove(&path));
         }
@@ -58,7 +59,8 @@ impl Waiting {
     /// A change of times does not hide who wrote, nor a later event without a process.
     fn more(&mut self, activity: &Activity, ask: Ask) {
         self.ask = self.ask.max(ask);
-        let only_attributes = self.activity.change == Change::Attributes && activity.change != Change::Attributes;
+        let only_attributes =
+            self.activity.change == Change::Attributes && activity.change != Change::Attributes;
         if only_attributes {
             self.activity = activity.clone();
         } else if self.activity.process.is_none() {
@@ -77,15 +79,21 @@ mod tests {
     #[test]
     fn a_file_to_which_much_happens_is_looked_at_once_and_the_oldest_first() {
         let (mut queue, writer) = (Queue::default(), process("/usr/sbin/php-fpm", "www-data"));
-        for (path, change) in
-            [("/a", Change::Created), ("/b", Change::Written), ("/a", Change::Written), ("/a", Change::Attributes)]
-        {
+        for (path, change) in [
+            ("/a", Change::Created),
+            ("/b", Change::Written),
+            ("/a", Change::Written),
+            ("/a", Change::Attributes),
+        ] {
             assert!(queue.put(&activity(path, change, Some(&writer), 0), Ask::Script, at(0)));
         }
 
         assert!(queue.due(at(100), 9).is_empty());
         let due = queue.due(at(300), 9);
-        assert_eq!(due.iter().map(|w| w.activity.path.clone()).collect::<Vec<_>>(), ["/a".into(), "/b".into()]);
+        assert_eq!(
+            due.iter().map(|w| w.activity.path.clone()).collect::<Vec<_>>(),
+            ["/a".into(), "/b".into()]
+        );
         assert_eq!(due[0].activity.change, Change::Created);
         assert!(queue.waiting.is_empty() && queue.order.is_empty());
     }

@@ -12,7 +12,7 @@ use khien_core::{
 };
 
 use super::{
-    actor::{Actor, Actors},
+    actor::{Actors, Many},
     content,
     hand::Hand,
     names,
@@ -138,12 +138,11 @@ impl Ransom {
     }
 
     fn renamed(&mut self, it: &Deeds<'_>, suffix: Vec<u8>, now: Timestamp) -> Option<Verdict> {
-        let mass = Actor::of(it).into_iter().filter_map(|actor| {
-            let seen = self.actors.renamed(actor, &suffix, it.activity.at);
-            let many = seen.take(&it.activity.path, it.activity.at, RENAMED_WITHIN);
-            (many.now >= MASS).then_some(many)
-        });
-        let most = mass.max_by_key(|many| many.total)?;
+        let at = it.activity.at;
+        let take = |actors: &mut Actors, actor| {
+            actors.renamed(actor, &suffix, at).take(&it.activity.path, at, RENAMED_WITHIN)
+        };
+        let most = self.actors.count(it, take, |many| many.now >= MASS)?;
         let deed = Deed::ManyRenamed { suffix: Untrusted::new(suffix) };
         let behaviour = Behaviour { deed, count: most.total, examples: most.examples };
         self.tell(it, Untrusted::new(it.root), behaviour, now)
@@ -167,13 +166,11 @@ impl Ransom {
     fn scrambled(&mut self, it: &Deeds<'_>, now: Timestamp) -> Option<Verdict> {
         let kind = content::kind(&names::extension(it.path()))?;
         let at = it.activity.at;
-        let mass = Actor::of(it).into_iter().filter_map(|actor| {
-            let seen = self.actors.scrambled(actor, at);
-            let many = seen.take_of_kind(&it.activity.path, kind, at, WITHIN);
-            let enough = (many.now >= MASS && many.kinds >= KINDS) || many.now >= MASS_OF_ONE_KIND;
-            enough.then_some(many)
-        });
-        let most = mass.max_by_key(|many| many.total)?;
+        let take = |actors: &mut Actors, actor| {
+            actors.scrambled(actor, at).take_of_kind(&it.activity.path, kind, at, WITHIN)
+        };
+        let enough = |many: &Many| (many.now >= MASS && many.kinds >= KINDS) || many.now >= MASS_OF_ONE_KIND;
+        let most = self.actors.count(it, take, enough)?;
         let note = self.noted.is_some_and(|noted| now.duration_since(noted) < WITHIN);
         let deed = Deed::ManyScrambled { kinds: most.kinds as u64, note };
         let behaviour = Behaviour { deed, count: most.total, examples: most.examples };
@@ -200,7 +197,8 @@ impl Ransom {
         }
         self.noted = Some(now);
         let folders = note.folders.len() as u64;
-        let behaviour = Behaviour { deed: Deed::Note { folders }, count: folders, examples: note.examples.clone() };
+        let behaviour =
+            Behaviour { deed: Deed::Note { folders }, count: folders, examples: note.examples.clone() };
         self.tell(it, Untrusted::new(it.root), behaviour, now)
     }
 
@@ -224,7 +222,8 @@ impl Ransom {
 
 /// What is to be seen of a file that may have been overwritten. What a deployment brings is not looked at.
 fn asks(it: &Deeds<'_>) -> Option<Ask> {
-    let judged = content::kind(&names::extension(it.path())).is_some() && it.activity.change != Change::Created;
+    let judged =
+        content::kind(&names::extension(it.path())).is_some() && it.activity.change != Change::Created;
     match asks_note(it) {
         None if judged && it.hand != Hand::Deploy => Some(Ask::Samples),
         note => note,

@@ -20,13 +20,36 @@ const MAX_ROOTS: usize = 256;
 const MAX_ENTRIES: usize = 10_000;
 /// What lies in a web root.
 const MARKERS: [&str; 13] = [
-    "index.php", "index.html", "index.htm", "index.jsp", "index.aspx", "default.aspx", "web.config", ".htaccess",
-    "WEB-INF", "wp-config.php", "configuration.php", "artisan", "sitemap.xml",
+    "index.php",
+    "index.html",
+    "index.htm",
+    "index.jsp",
+    "index.aspx",
+    "default.aspx",
+    "web.config",
+    ".htaccess",
+    "WEB-INF",
+    "wp-config.php",
+    "configuration.php",
+    "artisan",
+    "sitemap.xml",
 ];
 /// What web roots are called.
 const NAMES: [&str; 14] = [
-    "www", "html", "htdocs", "public_html", "httpdocs", "wwwroot", "webroot", "public", "web", "webapps", "http", "site",
-    "sites", "portal",
+    "www",
+    "html",
+    "htdocs",
+    "public_html",
+    "httpdocs",
+    "wwwroot",
+    "webroot",
+    "public",
+    "web",
+    "webapps",
+    "http",
+    "site",
+    "sites",
+    "portal",
 ];
 
 /// The web roots in the watched folders.
@@ -60,7 +83,10 @@ impl Roots {
 
     /// Returns the sitemaps that lie in the roots themselves.
     pub(super) fn sitemaps(&self) -> Vec<Untrusted> {
-        let entries = self.0.iter().flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten().take(MAX_ENTRIES));
+        let entries = self
+            .0
+            .iter()
+            .flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten().take(MAX_ENTRIES));
         let found = entries.filter(|e| names::is_sitemap(e.file_name().as_bytes()));
         found.map(|e| Untrusted::new(e.path().as_os_str().as_bytes())).collect()
     }
@@ -113,7 +139,9 @@ mod tests {
         for folder in ["www/a/public/deep", "www/b", "html", "data"] {
             fs::create_dir_all(dir.join(folder)).unwrap();
         }
-        for file in ["www/a/public/index.php", "www/a/public/deep/index.html", "www/b/index.html", "data/x.txt"] {
+        for file in
+            ["www/a/public/index.php", "www/a/public/deep/index.html", "www/b/index.html", "data/x.txt"]
+        {
             fs::write(dir.join(file), "x").unwrap();
         }
 

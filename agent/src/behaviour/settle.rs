@@ -28,7 +28,9 @@ impl Settle {
     pub(super) fn changed(&mut self, root: &Untrusted, path: &Untrusted, at: Timestamp) {
         let changes = self.changes.entry(root.clone()).or_default();
         changes.push_back((at, path.clone()));
-        while changes.len() > MAX_CHANGES || changes.front().is_some_and(|(old, _)| at.duration_since(*old) > SETTLE * 4) {
+        while changes.len() > MAX_CHANGES
+            || changes.front().is_some_and(|(old, _)| at.duration_since(*old) > SETTLE * 4)
+        {
             changes.pop_front();
         }
     }

@@ -6,12 +6,7 @@
 
 use std::collections::HashMap;
 
-use khien_core::{
-    Sha256, Timestamp, Untrusted,
-    conduct::Deed,
-    event::Process,
-    time::SignedDuration,
-};
+use khien_core::{Sha256, Timestamp, Untrusted, conduct::Deed, event::Process, time::SignedDuration};
 
 use super::{
     config,
@@ -213,7 +208,9 @@ impl Web {
         }
         let found = match plain(it, facts, by_name) {
             Some(deed) => self.tell_or_wait(it.finding(deed, Some(facts)), false, now),
-            None => late(it, facts).and_then(|deed| self.tell_or_wait(it.finding(deed, Some(facts)), true, now)),
+            None => {
+                late(it, facts).and_then(|deed| self.tell_or_wait(it.finding(deed, Some(facts)), true, now))
+            }
         };
         // Of two findings of one look the second is told with the next tick.
         match (told, found) {
@@ -237,7 +234,8 @@ impl Web {
     fn forged(&self, it: &Deeds<'_>, facts: &Facts) -> Option<(Deed, bool)> {
         let (says, changed) = (facts.file.modified, facts.changed);
         let off = changed.duration_since(says);
-        let was_fresh = self.fresh.get(&it.activity.path).is_some_and(|was| was.duration_since(says) >= FORGED_BY);
+        let was_fresh =
+            self.fresh.get(&it.activity.path).is_some_and(|was| was.duration_since(says) >= FORGED_BY);
         let moved = matches!(it.activity.change, Change::MovedIn { .. });
         if off.abs() < FORGED_BY || (it.activity.change == Change::Attributes && !was_fresh) {
             return None;

@@ -199,7 +199,9 @@ impl Fanotify {
         let who = self.process(event, process);
         let Some(named) = named else {
             let moved_out = Mask(libc::FAN_MOVED_FROM).changes(false, None);
-            return from.iter().for_each(|f| out.sink.tell(f, moved_out.clone(), mask.is_folder(), who.as_ref()));
+            return from
+                .iter()
+                .for_each(|f| out.sink.tell(f, moved_out.clone(), mask.is_folder(), who.as_ref()));
         };
         let changes = mask.changes(named.there, from.as_deref().map(scope));
         out.sink.tell(&named.path, changes, mask.is_folder(), who.as_ref());
@@ -228,7 +230,12 @@ impl Fanotify {
             for orphan in self.orphans.of(&folder) {
                 let mask = Mask(orphan.mask);
                 if let Some(path) = heard(&paths, &orphan.name, out.sink) {
-                    out.sink.tell(&path, mask.changes(false, None), mask.is_folder(), orphan.process.as_ref());
+                    out.sink.tell(
+                        &path,
+                        mask.changes(false, None),
+                        mask.is_folder(),
+                        orphan.process.as_ref(),
+                    );
                 }
                 if let Some(target) = orphan.target {
                     known.push((target, below(&paths, &orphan.name)));

@@ -88,10 +88,7 @@ impl Inotify {
 
     /// Watches a folder without what is below it.
     pub(super) fn add_alone(&self, folder: &Path) -> notify::Result<()> {
-        self.watcher
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .watch(folder, RecursiveMode::NonRecursive)
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner).watch(folder, RecursiveMode::NonRecursive)
     }
 
     /// Watches a folder and all below it. Returns when the watches stand.

@@ -1,7 +1,7 @@
 //! Both back ends on real folders. Other processes make the changes: the agent's own are passed over.
 
-pub(super) mod alone;
 mod activity;
+pub(super) mod alone;
 mod cost;
 mod survey;
 

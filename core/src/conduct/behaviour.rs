@@ -233,10 +233,8 @@ const DISGUISED_IN_UPLOADS: Message = Message::new(
 );
 const SCRIPT_BY_SERVER: Message =
     Message::new("chính máy chủ web đã ghi tập lệnh", "the web server itself wrote a script");
-const HIDDEN_EXTENSION: Message = Message::new(
-    "tên tệp che giấu rằng đó là tập lệnh",
-    "a name that hides that the file is a script",
-);
+const HIDDEN_EXTENSION: Message =
+    Message::new("tên tệp che giấu rằng đó là tập lệnh", "a name that hides that the file is a script");
 const FORGED_TIME: Message = Message::new(
     "thời gian sửa của tập lệnh bị đặt lại: ghi {}, thực tế thay đổi lúc {}",
     "the time of a script was set: it says {}, it changed at {}",
@@ -253,10 +251,8 @@ const SERVER_CONFIG_RUNS: Message = Message::new(
     "tệp cấu hình trong trang cho máy chủ web chạy tệp khác như tập lệnh: {}",
     "a configuration file within the site lets the web server run other files as scripts: {}",
 );
-const SITEMAP: Message = Message::new(
-    "sơ đồ trang tăng vọt: từ {} lên {} địa chỉ",
-    "a sitemap grew from {} to {} addresses",
-);
+const SITEMAP: Message =
+    Message::new("sơ đồ trang tăng vọt: từ {} lên {} địa chỉ", "a sitemap grew from {} to {} addresses");
 const MANY_PAGES: Message = Message::new(
     "nhiều trang được tạo cùng lúc, trong {} giây",
     "many pages were made at once, within {} seconds",

@@ -148,9 +148,8 @@ mod tests {
     #[test]
     fn more_ancestors_than_any_agent_tells_are_cut_to_the_nearest() {
         let long = "x".repeat(5_000);
-        let many: Vec<_> = (0..100)
-            .map(|pid| serde_json::json!({ "pid": pid, "exe": long, "command": long }))
-            .collect();
+        let many: Vec<_> =
+            (0..100).map(|pid| serde_json::json!({ "pid": pid, "exe": long, "command": long })).collect();
         let mut record: serde_json::Value = serde_json::from_str(OLD).unwrap();
         record["ancestors"] = many.into();
 
@@ -158,7 +157,9 @@ mod tests {
 
         assert_eq!(process.ancestors.len(), MAX_ANCESTORS);
         assert_eq!(process.ancestors[0].pid, 0);
-        assert!(process.ancestors.iter().all(|a| a.exe.as_ref().unwrap().raw().len() <= MAX_ANCESTOR_TEXT + 8));
+        assert!(
+            process.ancestors.iter().all(|a| a.exe.as_ref().unwrap().raw().len() <= MAX_ANCESTOR_TEXT + 8)
+        );
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub fn reduced(coverage: &Coverage, lang: Lang) -> String {
     let line = if *sight == Sight::Blind { BLIND } else { REDUCED };
     let why = reason.as_ref().map_or_else(|| WITHOUT_REASON.get(lang).to_owned(), |r| r.text(lang));
     // These scopes are words of the program, not places.
-    let scope = if matches!(sensor, Sensor::Scan | Sensor::Behaviour) { String::new() } else { format!(" {scope}") };
+    let scope =
+        if matches!(sensor, Sensor::Scan | Sensor::Behaviour) { String::new() } else { format!(" {scope}") };
     line.with(lang, &[&format!("{}{scope}", sensor_name(*sensor).get(lang)), &why])
 }
 
@@ -36,6 +37,13 @@ const fn sensor_name(sensor: Sensor) -> Message {
 pub const LOCKED: Message = Message::new(
     "Đã có tác tử khác đang chạy với thư mục {}. Dừng tác tử đó trước, hoặc chọn thư mục khác bằng --home.",
     "Another agent already runs on {}. Stop it first, or choose another folder with --home.",
+);
+/// A canary file was removed: path.
+pub const CANARY_REMOVED: Message = Message::new("Đã gỡ tệp mồi {}", "Canary file removed: {}");
+/// A canary file is not what was planted: path.
+pub const CANARY_LEFT: Message = Message::new(
+    "Tệp mồi {} đã bị thay đổi nên được giữ lại làm chứng cứ; hãy xem rồi tự xóa.",
+    "The canary file {} was changed and is left as evidence; look at it, then remove it yourself.",
 );
 /// No enrolment in the folder: folder.
 pub const NOT_ENROLLED: Message = Message::new(

@@ -116,7 +116,16 @@ impl Place {
         let config = WatchConfig { dirs, exclude: Vec::new(), since: None, backend: self.backend, every };
         let (meter_too, pack_too) = (Arc::clone(&meter), Arc::clone(&pack));
         let activities = crate::activity::Activities::default();
-        let links = Links { events, calm, activities, reports: out, meter: meter_too, clean, pack: pack_too, shutdown };
+        let links = Links {
+            events,
+            calm,
+            activities,
+            reports: out,
+            meter: meter_too,
+            clean,
+            pack: pack_too,
+            shutdown,
+        };
         let watch = Some(start(config, links).unwrap());
         self.running = Some(Running { reports, meter, pack, stop, watch, runtime });
     }

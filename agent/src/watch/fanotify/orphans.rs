@@ -61,7 +61,8 @@ impl Orphans {
     /// Drops what waited for too long. Returns whether there was any.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let mut any = false;
-        while let Some((_, folder)) = self.order.pop_front_if(|(since, _)| now.duration_since(*since) >= WAIT) {
+        while let Some((_, folder)) = self.order.pop_front_if(|(since, _)| now.duration_since(*since) >= WAIT)
+        {
             any |= !self.of(&folder).is_empty();
         }
         any

@@ -148,7 +148,8 @@ mod tests {
             let head = [kind, 0, 26, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0];
             [&head[..], &[handle; 4], &[name, 0]].concat()
         };
-        let mut buffer = vec![76, 0, 0, 0, 3, 0, 24, 0, 0, 0, 0, 16, 0, 0, 0, 0, 255, 255, 255, 255, 42, 0, 0, 0];
+        let mut buffer =
+            vec![76, 0, 0, 0, 3, 0, 24, 0, 0, 0, 0, 16, 0, 0, 0, 0, 255, 255, 255, 255, 42, 0, 0, 0];
         buffer.extend([end(10, 7, b'a'), end(12, 8, b'b')].concat());
 
         let events = events(&buffer);

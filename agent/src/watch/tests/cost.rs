@@ -13,7 +13,10 @@ fn what_ten_thousand_operations_cost_is_known() {
     let acts = [
         ("create and write", "i=0; while [ $i -lt 2000 ]; do echo x > in/$i; i=$((i+1)); done"),
         ("chmod", "find in -name '[0-9]*' -exec chmod 600 {} +"),
-        ("rename", "find in -name '[0-9]*' -printf '%f\\n' | (cd in && xargs -n 500 rename.ul '' r 2>/dev/null || :)"),
+        (
+            "rename",
+            "find in -name '[0-9]*' -printf '%f\\n' | (cd in && xargs -n 500 rename.ul '' r 2>/dev/null || :)",
+        ),
         ("remove", "find in -name '*[0-9]' -delete"),
         ("outside", "i=0; while [ $i -lt 2000 ]; do echo x > out/$i; i=$((i+1)); done; rm -rf out/*"),
     ];
