@@ -24,6 +24,7 @@ pub(crate) enum Command {
     Run(Run),
     Pause(Pause),
     Resume(Resume),
+    Canaries(Canaries),
     /// Scans what the agent hands to it; started by the agent itself.
     #[command(hide = true)]
     Worker,
@@ -61,6 +62,8 @@ pub(crate) struct Run {
     pub(crate) integrity_every: u64,
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub(crate) spool_mib: u64,
+    #[arg(long, env = "KHIEN_CANARIES")]
+    pub(crate) canaries: bool,
     #[arg(long)]
     pub(crate) until_stdin_closes: bool,
 }
@@ -79,6 +82,22 @@ pub(crate) struct Pause {
 pub(crate) struct Resume {
     #[arg(long, env = "KHIEN_AGENT_HOME", value_name = "DIR", default_value_os_t = default_home())]
     pub(crate) home: PathBuf,
+}
+
+/// Options of `canaries`.
+#[derive(Debug, Args)]
+pub(crate) struct Canaries {
+    #[command(subcommand)]
+    pub(crate) command: CanariesCommand,
+    #[arg(long, global = true, env = "KHIEN_AGENT_HOME", value_name = "DIR", default_value_os_t = default_home())]
+    pub(crate) home: PathBuf,
+}
+
+/// What to do with the canaries.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum CanariesCommand {
+    List,
+    Remove,
 }
 
 /// Reads the command line. Help is in the language that it or `KHIEN_LANG` asks for.

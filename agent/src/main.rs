@@ -9,6 +9,7 @@ use crate::args::{Cli, Command};
 
 mod activity;
 mod args;
+mod behaviour;
 mod capture;
 mod config;
 mod decode;
@@ -64,6 +65,7 @@ fn work(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Pause(options) => pause::pause(&options, cli.lang),
             Command::Resume(options) => pause::resume(&options, cli.lang),
             Command::Run(options) => supervise::run(&options, cli.lang).await,
+            Command::Canaries(options) => behaviour::canary::command(&options, cli.lang),
             Command::Worker => Ok(ExitCode::FAILURE),
         }
     });

@@ -25,6 +25,10 @@ use tokio::{
 use crate::{
     activity::{Activities, Heard, Observed},
     args,
+    behaviour::{
+        self,
+        canary::{self, Canaries},
+    },
     capture::{self, Links, NetConfig},
     config::{self, Enrolment, Home},
     detect, enroll,
@@ -132,12 +136,16 @@ impl Agent {
         agent.sensors.spawn(async move { ("detect", detect::run(drain, spool).await.map_err(Into::into)) });
         let home_path = home.path().to_owned();
         let sensing = Sensing { home: home_path, reports, meter: Arc::clone(&agent.meter), shutdown };
+        let config = watched(options, &home, since)?;
+        let canaries = canary::prepare(&home, &config.dirs, options.canaries)?;
+        // Who judges what happens listens before the watch starts.
         let mut activities = Activities::default();
+        agent.start_behaviour(activities.listen(), config.dirs.clone(), canaries, &sensing);
         if !options.no_integrity {
             let heard = (activities.listen(), activities.observed());
             agent.start_integrity(options, (heard, since), &sensing);
         }
-        agent.start_files((watched(options, &home, since)?, activities), &pool, &sensing)?;
+        agent.start_files((config, activities), &pool, &sensing)?;
         if !options.no_network {
             agent.start_network(options, &joined.address, &pool, sensing).await;
         }
@@ -253,6 +261,19 @@ impl Agent {
             shutdown: sensing.shutdown.clone(),
         };
         self.sensors.spawn(async move { ("integrity", integrity::run(links).await) });
+    }
+
+    fn start_behaviour(&mut self, heard: Heard, dirs: Vec<PathBuf>, canaries: Canaries, sensing: &Sensing) {
+        let links = behaviour::Links {
+            reports: sensing.reports.clone(),
+            meter: Arc::clone(&sensing.meter),
+            pack: self.packs.version(),
+            shutdown: sensing.shutdown.clone(),
+        };
+        self.sensors.spawn(async move {
+            behaviour::run(heard, dirs, canaries, links).await;
+            ("behaviour", Ok(()))
+        });
     }
 
     async fn start_network(&mut self, options: &args::Run, hub: &str, pool: &Arc<Pool>, sensing: Sensing) {

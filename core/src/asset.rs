@@ -32,6 +32,8 @@ pub enum Sensor {
     Scan,
     /// Compares files with what they were.
     Integrity,
+    /// Judges what is done to files: web roots, mass encryption.
+    Behaviour,
 }
 
 /// How much of a scope a sensor sees.

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::Words;
 
-mod behaviour;
+pub mod behaviour;
 mod integrity;
 
-pub use behaviour::Behaviour;
+pub use behaviour::{Behaviour, Deed};
 pub use integrity::{Differs, Facts, Integrity, Kind, MAX_EXAMPLES};
 
 /// What was done.

@@ -130,6 +130,11 @@ pub enum Reason {
         /// When the pause ends.
         until: Timestamp,
     },
+    /// So much of what happened to files was not judged by the detectors of behaviour: too much came at once.
+    ActivitiesMissed {
+        /// How many activities or files.
+        count: u64,
+    },
     /// A link leads to a folder that is not watched; what is in it is not looked at.
     LinkLeadsOut {
         /// The folder.

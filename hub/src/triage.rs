@@ -67,6 +67,8 @@ impl Finding {
                 it.excerpts = f.excerpts;
             }
             Subject::Conduct(c) => {
+                // Without content to compare, the next one may be another deed in the same place.
+                it.can_be_known_false = c.sha256.is_some() || c.diff.is_some();
                 it.path = Some(c.path);
                 it.sha256 = c.sha256;
                 it.file = c.file;

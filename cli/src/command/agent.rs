@@ -107,6 +107,7 @@ fn sensor(sensor: Sensor, lang: Lang) -> &'static str {
         Sensor::Network => t::SENSOR_NETWORK.get(lang),
         Sensor::Scan => t::SENSOR_SCAN.get(lang),
         Sensor::Integrity => t::SENSOR_INTEGRITY.get(lang),
+        Sensor::Behaviour => t::SENSOR_BEHAVIOUR.get(lang),
     }
 }
 

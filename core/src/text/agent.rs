@@ -2,7 +2,7 @@
 
 use super::{
     Lang, Message,
-    command::{SENSOR_FILE, SENSOR_INTEGRITY, SENSOR_NETWORK, SENSOR_SCAN},
+    command::{SENSOR_BEHAVIOUR, SENSOR_FILE, SENSOR_INTEGRITY, SENSOR_NETWORK, SENSOR_SCAN},
 };
 use crate::asset::{Coverage, Sensor, Sight};
 
@@ -18,9 +18,11 @@ pub fn reduced(coverage: &Coverage, lang: Lang) -> String {
     let Coverage { sensor, scope, sight, reason, .. } = coverage;
     let line = if *sight == Sight::Blind { BLIND } else { REDUCED };
     let why = reason.as_ref().map_or_else(|| WITHOUT_REASON.get(lang).to_owned(), |r| r.text(lang));
-    // A scan worker's and the policy's scopes are words of the program, not places.
-    let scope =
-        if matches!(sensor, Sensor::Scan | Sensor::Integrity) { String::new() } else { format!(" {scope}") };
+    // These scopes are words of the program, not places.
+    let scope = match sensor {
+        Sensor::Scan | Sensor::Integrity | Sensor::Behaviour => String::new(),
+        Sensor::File | Sensor::Network => format!(" {scope}"),
+    };
     line.with(lang, &[&format!("{}{scope}", sensor_name(*sensor).get(lang)), &why])
 }
 
@@ -30,6 +32,7 @@ const fn sensor_name(sensor: Sensor) -> Message {
         Sensor::Network => SENSOR_NETWORK,
         Sensor::Scan => SENSOR_SCAN,
         Sensor::Integrity => SENSOR_INTEGRITY,
+        Sensor::Behaviour => SENSOR_BEHAVIOUR,
     }
 }
 
@@ -51,6 +54,13 @@ pub const PAUSE_NOT_WRITTEN: Message = Message::new(
 pub const LOCKED: Message = Message::new(
     "Đã có tác tử khác đang chạy với thư mục {}. Dừng tác tử đó trước, hoặc chọn thư mục khác bằng --home.",
     "Another agent already runs on {}. Stop it first, or choose another folder with --home.",
+);
+/// A canary file was removed: path.
+pub const CANARY_REMOVED: Message = Message::new("Đã gỡ tệp mồi {}", "Canary file removed: {}");
+/// A canary file is not what was planted: path.
+pub const CANARY_LEFT: Message = Message::new(
+    "Tệp mồi {} đã bị thay đổi nên được giữ lại làm chứng cứ; hãy xem rồi tự xóa.",
+    "The canary file {} was changed and is left as evidence; look at it, then remove it yourself.",
 );
 /// No enrolment in the folder: folder.
 pub const NOT_ENROLLED: Message = Message::new(

@@ -3,6 +3,8 @@
 use super::Message;
 use crate::{Severity, detection::builtin};
 
+mod behaviour;
+
 /// What a built-in detector says.
 #[derive(Debug, Clone, Copy)]
 pub struct Builtin {
@@ -23,7 +25,7 @@ pub struct Builtin {
 /// Returns what a built-in detector says, or `None` for a rule of a pack.
 #[must_use]
 pub fn builtin_rule(rule: &str) -> Option<&'static Builtin> {
-    ALL.iter().chain(super::integrity::GROUPS).find(|b| b.rule == rule)
+    ALL.iter().chain(behaviour::ALL).chain(super::integrity::GROUPS).find(|b| b.rule == rule)
 }
 
 const ALL: &[Builtin] = &[
@@ -144,7 +146,7 @@ mod tests {
 
     #[test]
     fn every_builtin_detector_has_words() {
-        for rule in builtin::ALL {
+        for rule in builtin::ALL.into_iter().chain(crate::conduct::behaviour::rules::ALL) {
             assert!(builtin_rule(rule).is_some(), "{rule}");
         }
     }

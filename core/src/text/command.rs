@@ -161,6 +161,8 @@ pub const SENSOR_SCAN: Message = Message::new("quét", "scan");
 pub const SENSOR_INTEGRITY: Message = Message::new("toàn vẹn", "integrity");
 /// Labels: what changed in a text.
 pub const DIFF: Message = Message::new("Thay đổi", "Changed");
+/// Labels: behaviour.
+pub const SENSOR_BEHAVIOUR: Message = Message::new("hành vi", "behaviour");
 /// Labels: Rules.
 pub const RULES: Message = Message::new("Luật", "Rules");
 /// Labels: Names.

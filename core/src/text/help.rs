@@ -435,6 +435,22 @@ const OF_AGENT: &[(&str, Message)] = &[
         ),
     ),
     (
+        "agent: run --canaries",
+        Message::new(
+            "Đặt hai tệp mồi trong mỗi thư mục được theo dõi để sớm thấy mã độc tống tiền; gỡ bằng canaries remove",
+            "Plant two canary files in each watched folder, to see ransomware early; take them away with canaries remove",
+        ),
+    ),
+    ("agent: canaries", Message::new("Các tệp mồi đã đặt", "The canary files that were planted")),
+    ("agent: canaries list", Message::new("Liệt kê tệp mồi", "List the canary files")),
+    (
+        "agent: canaries remove",
+        Message::new(
+            "Gỡ mọi tệp mồi còn nguyên; dừng tác tử trước",
+            "Take away every canary file that is unchanged; stop the agent first",
+        ),
+    ),
+    (
         "agent: run --interface",
         Message::new(
             "Giao diện mạng cần theo dõi; lặp lại được [mặc định: lo và đường mặc định]",

@@ -53,6 +53,7 @@ impl Reason {
             | Self::FoldersUnread { count: n }
             | Self::FilesUnread { count: n }
             | Self::FilesBeyondLimit { limit: n }
+            | Self::ActivitiesMissed { count: n }
             | Self::PackTooSlow { seconds: n }
             | Self::ManyNames { names: n } => vec![n.to_string()],
             Self::PackNotNewer { offered, loaded } => vec![offered.to_string(), loaded.to_string()],
@@ -158,6 +159,10 @@ impl Reason {
                 both("{}; có phần không kiểm tra lại được", "{}; a part could not be looked at again")
             }
 
+            Self::ActivitiesMissed { .. } => both(
+                "{} việc với tệp xảy ra quá nhanh, chưa được xét hành vi; nội dung tệp vẫn được quét",
+                "{} things done to files came too fast and were not judged by behaviour; the files are scanned all the same",
+            ),
             Self::FoldersUnread { .. } => both(
                 "có {} thư mục không đọc được, tệp trong đó không được quét",
                 "{} folders cannot be read, what is in them is not scanned",

@@ -170,6 +170,7 @@ words! {
     SENSOR_INTEGRITY: "toàn vẹn" / "integrity";
     INTEGRITY: "Canh giữ" / "Integrity";
     DIFF: "Nội dung thay đổi" / "What changed";
+    SENSOR_BEHAVIOUR: "hành vi" / "behaviour";
     OS: "Hệ điều hành" / "System";
     WALK: "Rà soát" / "Walk";
     MEMORY: "Bộ nhớ" / "Memory";

@@ -116,7 +116,12 @@ impl Site {
 
     /// Starts `khien up --json` with these further arguments and waits until it is ready.
     pub(crate) fn up(&self, args: &[&str]) -> Up<'_> {
-        Up::start(self, args)
+        Up::start(self, args, None)
+    }
+
+    /// The same with one variable of the environment set to `true`.
+    pub(crate) fn up_with(&self, variable: &str, args: &[&str]) -> Up<'_> {
+        Up::start(self, args, Some(variable))
     }
 
     /// Runs `khien ARGS --json` and returns what it prints.
@@ -191,8 +196,9 @@ pub(crate) struct Up<'a> {
 }
 
 impl<'a> Up<'a> {
-    fn start(site: &'a Site, args: &[&str]) -> Self {
+    fn start(site: &'a Site, args: &[&str], variable: Option<&str>) -> Self {
         let mut command = site.command("khien");
+        command.envs(variable.map(|variable| (variable, "true")));
         command.arg("--home").arg(&site.home).args(["up", "--json"]).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

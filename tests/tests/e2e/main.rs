@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod agents;
+mod behaviour;
 mod containers;
 mod files;
 mod harness;

@@ -117,5 +117,6 @@ fn sensor(sensor: Sensor) -> Message {
         Sensor::Network => t::SENSOR_NETWORK,
         Sensor::Scan => t::SENSOR_SCAN,
         Sensor::Integrity => t::SENSOR_INTEGRITY,
+        Sensor::Behaviour => t::SENSOR_BEHAVIOUR,
     }
 }
