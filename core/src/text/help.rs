@@ -75,7 +75,7 @@ pub fn of_option(path: &str, id: &str) -> Option<Message> {
 /// Returns the help of a command or an option.
 #[must_use]
 pub fn text(path: &str) -> Option<Message> {
-    TEXTS.iter().chain(OF_AGENT).find(|(p, _)| *p == path).map(|(_, m)| *m)
+    TEXTS.iter().chain(OF_AGENT).chain(super::scan::HELP).find(|(p, _)| *p == path).map(|(_, m)| *m)
 }
 
 const TEXTS: &[(&str, Message)] = &[
@@ -280,48 +280,6 @@ const TEXTS: &[(&str, Message)] = &[
     ("evidence get --sha256", Message::new("SHA-256 của chứng cứ", "SHA-256 of the evidence")),
     ("evidence get --incident", Message::new("Mã sự cố", "Incident id")),
     ("evidence get --out", Message::new("Tệp ghi ra; không ghi đè", "File to write; never overwritten")),
-    (
-        "scan",
-        Message::new(
-            "Quét tệp và thư mục trên máy này, không cần trung tâm hay tác tử",
-            "Scan files and folders on this machine, without hub or agent",
-        ),
-    ),
-    ("scan --paths", Message::new("Tệp hoặc thư mục", "Files or folders")),
-    (
-        "scan --rules",
-        Message::new(
-            "Tệp luật YARA, hoặc thư mục có các tệp .yar và .yara; lặp lại được [mặc định: gói đi kèm chương trình]",
-            "A YARA source, or a folder of .yar and .yara files; may be given again [default: the pack that comes with this program]",
-        ),
-    ),
-    ("scan --pack", Message::new("Gói luật: thư mục có pack.toml", "A rule pack: a folder with pack.toml")),
-    (
-        "scan --max_size",
-        Message::new(
-            "Tệp lớn nhất được quét, tính bằng MiB [mặc định: như tác tử]",
-            "The largest file that is scanned, in MiB [default: as an agent does]",
-        ),
-    ),
-    (
-        "scan --timeout",
-        Message::new(
-            "Thời gian quét tối đa cho một tệp, tính bằng giây [mặc định: như tác tử]",
-            "How long one file may be scanned, in seconds [default: as an agent does]",
-        ),
-    ),
-    (
-        "scan --threads",
-        Message::new(
-            "Số tiến trình quét [mặc định: số bộ xử lý]",
-            "How many scan processes [default: as many as processors]",
-        ),
-    ),
-    (
-        "scan --one_file_system",
-        Message::new("Không sang hệ thống tệp khác", "Do not go on to other file systems"),
-    ),
-    ("scan --all", Message::new("Liệt kê cả tệp sạch", "List clean files too")),
     // The hub.
     (
         "hub:",

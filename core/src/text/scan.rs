@@ -76,3 +76,49 @@ pub const REFUSED_TOTAL: Message =
 /// It was broken off.
 pub const INTERRUPTED: Message =
     Message::new("Đã dừng giữa chừng: phần còn lại chưa quét", "Interrupted: the rest was not scanned");
+
+/// Help of the command and its options, as in [`help`](super::help).
+pub(super) const HELP: &[(&str, Message)] = &[
+    (
+        "scan",
+        Message::new(
+            "Quét tệp và thư mục trên máy này, không cần trung tâm hay tác tử",
+            "Scan files and folders on this machine, without hub or agent",
+        ),
+    ),
+    ("scan --paths", Message::new("Tệp hoặc thư mục", "Files or folders")),
+    (
+        "scan --rules",
+        Message::new(
+            "Tệp luật YARA, hoặc thư mục có các tệp .yar và .yara; lặp lại được [mặc định: gói đi kèm chương trình]",
+            "A YARA source, or a folder of .yar and .yara files; may be given again [default: the pack that comes with this program]",
+        ),
+    ),
+    ("scan --pack", Message::new("Gói luật: thư mục có pack.toml", "A rule pack: a folder with pack.toml")),
+    (
+        "scan --max_size",
+        Message::new(
+            "Tệp lớn nhất được quét, tính bằng MiB [mặc định: như tác tử]",
+            "The largest file that is scanned, in MiB [default: as an agent does]",
+        ),
+    ),
+    (
+        "scan --timeout",
+        Message::new(
+            "Thời gian quét tối đa cho một tệp, tính bằng giây [mặc định: như tác tử]",
+            "How long one file may be scanned, in seconds [default: as an agent does]",
+        ),
+    ),
+    (
+        "scan --threads",
+        Message::new(
+            "Số tiến trình quét [mặc định: số bộ xử lý]",
+            "How many scan processes [default: as many as processors]",
+        ),
+    ),
+    (
+        "scan --one_file_system",
+        Message::new("Không sang hệ thống tệp khác", "Do not go on to other file systems"),
+    ),
+    ("scan --all", Message::new("Liệt kê cả tệp sạch", "List clean files too")),
+];

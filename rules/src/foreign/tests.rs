@@ -140,7 +140,7 @@ fn what_a_variable_decides_is_the_same_with_and_without_routing() {
         for bytes in [&b"needle-7 thread-13 needle-16"[..], b"MZ needle-1 needle-1", b"", &[b'x'; 200]] {
             let externals =
                 Externals { path: path.into(), owner: path.contains("srv").then(|| "root".into()) };
-            let mut names = |scanner: &mut crate::route::Scanner<'_>| {
+            let names = |scanner: &mut crate::route::Scanner<'_>| {
                 for (name, value) in externals.of(&Default::default(), bytes) {
                     scanner.set_global(name, &value);
                 }
