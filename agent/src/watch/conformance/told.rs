@@ -171,7 +171,9 @@ fn wrong_with(backend: Backend) -> Vec<String> {
         let folder = at.join(format!("in/{row}"));
         // A name that notify does not see again is told of after a moment.
         let fits = |all: &[Activity]| deed.fits(&in_words(all, &folder), backend);
-        while !fits(&all) && let Some(more) = watched.hears_soon() {
+        while !fits(&all)
+            && let Some(more) = watched.hears_soon()
+        {
             all.push(more);
         }
         if !fits(&all) {

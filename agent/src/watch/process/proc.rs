@@ -117,7 +117,8 @@ fn container_in(groups: &[u8]) -> Option<Untrusted> {
 /// `docker-4f6c….scope`, or `4f6c…` below `docker`.
 fn named(name: &str, above: Option<&str>) -> Option<String> {
     let short = name.strip_suffix(".scope").or_else(|| name.strip_suffix(".service")).unwrap_or(name);
-    let by_prefix = RUNTIMES.iter().find_map(|(prefix, runtime)| Some((*runtime, short.strip_prefix(prefix)?)));
+    let by_prefix =
+        RUNTIMES.iter().find_map(|(prefix, runtime)| Some((*runtime, short.strip_prefix(prefix)?)));
     let by_parent =
         PARENTS.iter().find(|(parent, _)| Some(*parent) == above).map(|(_, runtime)| (*runtime, short));
     let (runtime, id) = by_prefix.or(by_parent).filter(|(_, id)| !id.is_empty())?;
@@ -127,7 +128,8 @@ fn named(name: &str, above: Option<&str>) -> Option<String> {
 /// A pod without a word on what runs it: `/kubepods/besteffort/pod8a…/4f6c…`.
 fn kubernetes(names: &[&str]) -> Option<String> {
     let is_pod = names.iter().any(|name| name.starts_with("kubepods"));
-    let id = names.last().filter(|id| is_pod && id.len() >= 12 && id.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let id =
+        names.last().filter(|id| is_pod && id.len() >= 12 && id.bytes().all(|b| b.is_ascii_hexdigit()))?;
     Some(format!("kubernetes:{id}"))
 }
 
