@@ -285,7 +285,7 @@ mod tests {
         let many = (0..20).map(|n| Untrusted::from(format!("/srv/{n}\n.doc").as_str())).collect();
         let words = Behaviour { deed, count: 20, examples: many }.words();
 
-        assert!(words.en.starts_with(r"many documents were renamed to one new extension: .lo\u{1b}cked; files: 20: /srv/0\u{a}.doc, "), "{}", words.en);
+        assert!(words.en.starts_with(r"many documents were renamed to one new extension: .lo\u{1b}cked; files: 20, such as /srv/0\u{a}.doc, "), "{}", words.en);
         assert!(words.vi.contains("số tệp: 20"), "{}", words.vi);
         assert!(!words.en.contains("/srv/8"), "{}", words.en);
         assert!(!words.vi.chars().any(crate::untrusted::hides));

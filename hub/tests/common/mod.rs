@@ -14,7 +14,8 @@ use khien_core::{
     alert::Alert,
     api::{Alerts, NewToken, TokenSecret},
     asset::HostFacts,
-    detection::{Detection, FileSubject, FlowSubject, Subject},
+    conduct::{Behaviour, Conduct, Deed},
+    detection::{ConductSubject, Detection, FileSubject, FlowSubject, Subject},
     event::{Application, Direction, Excerpt, FileFacts, FlowFacts, Transport},
     mandate::Mandate,
     order::{Allowed, FileTarget},
@@ -296,6 +297,22 @@ pub(crate) fn found(path: &str, content: &[u8]) -> Report {
         pack: 1,
         subject,
     }))
+}
+
+/// A detection of so many documents in a folder that were overwritten with noise.
+pub(crate) fn encrypted(folder: &str, count: u64) -> Report {
+    let deed = Deed::ManyScrambled { kinds: 3, note: false };
+    let examples = vec![format!("{folder}/a.doc").as_str().into()];
+    let rule = deed.rule().parse().unwrap();
+    let subject = Subject::Conduct(ConductSubject {
+        path: folder.into(),
+        what: Conduct::Behaviour(Behaviour { deed, count, examples }),
+        file: None,
+        sha256: None,
+        process: None,
+        diff: None,
+    });
+    Report::Detection(Detection { rule, at: Timestamp::now(), pack: 1, subject })
 }
 
 /// A detection in a request to one URL, with this text as the match.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use khien_core::{
+    Severity,
     alert::{Alert, Status, Verdict},
     api::{Alerts, CloseAlert},
 };
@@ -86,6 +87,21 @@ async fn a_false_positive_in_traffic_does_not_hide_another_payload() {
 
     assert_eq!((same.status, same.count), (Status::Closed, 2));
     assert_eq!((other.status, other.count), (Status::New, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_false_positive_never_hides_the_next_mass_encryption_in_the_same_place() {
+    let team = Team::start();
+    let client = team.speak(&team.agent("web-1").await);
+    client.report(1, 1, &[common::encrypted("/srv/tai-lieu", 20)]).await;
+    let known = close(Verdict::FalsePositive, "đổi định dạng lưu trữ");
+    let _: Alert = team.operator().good(Method::POST, "/v1/alerts/A-1/close", &known).await;
+
+    client.report(1, 2, &[common::encrypted("/srv/tai-lieu", 20)]).await;
+
+    let next = team.alerts().await.remove(0);
+    assert_eq!((next.status, next.count, next.severity), (Status::New, 2, Severity::Critical));
+    assert!(next.what.unwrap().en.contains("files: 20, such as /srv/tai-lieu/a.doc"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
