@@ -24,7 +24,7 @@ fn what_ten_thousand_operations_cost_is_known() {
             watched.sh(script);
             watched.sh(&format!("printf x > in/last.{round}.{n}"));
             watched.sees(&format!("in/last.{round}.{n}"));
-            spent[n] += watching() - before;
+            spent[n] += watching().saturating_sub(before);
         }
     }
     for ((name, _), spent) in acts.iter().zip(spent) {
