@@ -243,7 +243,7 @@ async fn tell(verdicts: Vec<Verdict>, links: &Links) {
         let pack = links.pack.load(Ordering::Relaxed);
         let detection = Detection { rule, at: Timestamp::now(), pack, subject: Subject::Conduct(subject) };
         // The receiver is gone only when the agent stops.
-        let _ = links.reports.send(Report::Detection(detection)).await;
+        let _ = links.reports.send(Report::Detection(detection.into())).await;
     }
 }
 

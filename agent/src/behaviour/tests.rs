@@ -63,12 +63,10 @@ impl Place {
     }
 
     async fn next(&mut self) -> (String, ConductSubject) {
-        match timeout(PATIENCE, self.reports.recv()).await.expect("nothing was told").unwrap() {
-            Report::Detection(Detection { rule, subject: Subject::Conduct(subject), .. }) => {
-                (rule.to_string(), subject)
-            }
-            other => panic!("{other:?}"),
-        }
+        let told = timeout(PATIENCE, self.reports.recv()).await.expect("nothing was told").unwrap();
+        let Report::Detection(found) = told else { panic!("{told:?}") };
+        let Detection { rule, subject: Subject::Conduct(subject), .. } = *found else { panic!("{found:?}") };
+        (rule.to_string(), subject)
     }
 }
 

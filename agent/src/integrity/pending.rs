@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_second_change_of_a_path_keeps_when_the_first_was_and_who_made_it() {
         let (mut pending, start) = (Pending::default(), Instant::now());
-        let maker = Process { pid: 7, exe: None, command: None, uid: None, user: None, parent: None };
+        let maker = Process::unknown(7);
         let first =
             Item { process: Some(maker.clone()), unwatched: true, ..item("g", Differs::Added, start) };
         pending.add("/a".into(), first);

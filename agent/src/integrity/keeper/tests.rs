@@ -177,7 +177,7 @@ fn what_a_new_policy_names_is_taken_as_it_is_and_what_it_leaves_is_forgotten() {
 #[test]
 fn what_is_heard_is_looked_at_at_once_and_who_made_it_is_told() {
     let mut house = House::new();
-    let maker = Process { pid: 7, exe: None, command: None, uid: Some(0), user: None, parent: None };
+    let maker = Process { uid: Some(0), ..Process::unknown(7) };
     let path = house.dir.join("crontab");
     fs::write(&path, "changed\n").unwrap();
     let occasion = Occasion { process: Some(maker.clone()), unwatched: false };
