@@ -165,11 +165,6 @@ impl Heard {
         }
     }
 
-    /// Returns since when not all was told, once.
-    pub(crate) fn blind(&self) -> Option<Timestamp> {
-        self.missed.take()
-    }
-
     /// Returns how many activities were lost since the last call because this listener was too slow.
     pub(crate) fn missed(&self) -> u64 {
         self.missed.lost.swap(0, Ordering::Relaxed)
