@@ -312,7 +312,7 @@ pub(crate) fn encrypted(folder: &str, count: u64) -> Report {
         process: None,
         diff: None,
     });
-    Report::Detection(Detection { rule, at: Timestamp::now(), pack: 1, subject })
+    Report::Detection(Box::new(Detection { rule, at: Timestamp::now(), pack: 1, subject }))
 }
 
 /// A detection in a request to one URL, with this text as the match.
