@@ -1,14 +1,17 @@
 //! Looks into containers of files and hands every inner file, with its way in, to a visitor.
 //!
 //! ```text
-//! bytes ─► kind ─► zip │ tar │ gzip xz zstd bzip2 │ 7z │ OLE + VBA │ PDF │ mail │ edXML │ base64
+//! bytes ─► kind ─► zip │ tar ar cpio rpm │ gzip xz zstd bzip2 │ 7z │ OLE + VBA │ RTF │ PDF │ mail │ edXML │ scripts
 //!            ▲                                │
 //!            └────────── inner file ◄─────────┴─► visitor (scans it)
 //! ```
 //! Nothing is written to disk and no name is ever a path. There is no clock here: the visitor says when to stop.
 //! What could not be looked into is an [`Unseen`] with the place and the cause, never silence.
 
+mod ar;
 mod blob;
+mod cpio;
+mod dictionary;
 mod edxml;
 mod kind;
 mod letters;
@@ -17,14 +20,19 @@ mod mail;
 mod mime;
 mod ole;
 mod pdf;
+mod rpm;
+mod rtf;
 mod scan;
 mod seven;
+mod sfx;
 mod source;
 mod squeeze;
 mod tar;
 mod text;
+mod unfold;
 mod vba;
 mod walk;
+mod wide;
 mod zip;
 
 pub use limits::Limits;

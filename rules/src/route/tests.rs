@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use super::{
-    Part, Routed,
+    Part, Routed, Scanner,
     need::Need,
     plan,
     table::{Memory, Parts, Table},
@@ -11,8 +11,10 @@ use super::{
 
 mod files;
 mod generate;
+mod shown;
 
 use generate::Dice;
+use shown::shown;
 
 /// Cases that run always. `KHIEN_ROUTING_CASES` asks for more.
 const CASES: u64 = 60;
@@ -106,19 +108,4 @@ fn compiler() -> yara_x::Compiler<'static> {
     let mut compiler = yara_x::Compiler::new();
     compiler.enable_includes(false);
     compiler
-}
-
-/// Returns the rules that match, with the places of all their patterns.
-fn shown(scanner: &mut super::Scanner<'_>, bytes: &[u8]) -> Vec<String> {
-    let place = |p: yara_x::Pattern<'_, '_>| {
-        let ranges: Vec<_> = p.matches().map(|m| m.range()).collect();
-        format!("{} {ranges:?}", p.identifier())
-    };
-    let found = scanner.scan(bytes, TIMEOUT, |r| {
-        let places: Vec<_> = r.patterns().map(place).collect();
-        Some(format!("{} {}", r.identifier(), places.join(", ")))
-    });
-    let mut found = found.unwrap();
-    found.sort();
-    found
 }

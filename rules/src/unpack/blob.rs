@@ -2,7 +2,7 @@
 //!
 //! This is a guess and not a format, so that what does not decode is no trouble.
 
-use std::io::Read;
+use std::{borrow::Cow, io::Read};
 
 use khien_core::event::NotSeen;
 
@@ -11,13 +11,15 @@ use super::{kind, text, walk::Walk};
 /// The shortest piece that is looked at; shorter ones are words and paths.
 const MIN_PIECE: usize = 40;
 /// The shortest run, all its pieces together.
-const MIN_RUN: usize = 60;
+pub(super) const MIN_RUN: usize = 60;
 /// Blobs of one file that are decoded.
 const MAX_BLOBS: u64 = 512;
 /// Decoded bytes from which a blob need not look like anything to be scanned.
 const MIN_ANY: usize = 256;
 /// Decoded bytes by which a blob is judged.
 const SAMPLE: usize = 128;
+/// Bytes by which deflated bytes whose letters were turned are judged.
+const TURNED: usize = 4 << 10;
 
 /// Why a decoded blob is worth a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,8 @@ enum Worth {
     AsItIs,
     /// Deflated, after so many bytes of header.
     Deflated(usize),
+    /// The same with its letters turned by 13 places.
+    Turned(usize),
 }
 
 /// Walks through the long runs of base64 in a file.
@@ -32,24 +36,42 @@ pub(super) fn walk(walk: &mut Walk<'_>, bytes: &[u8]) {
     let (mut at, mut found) = (0, 0);
     while let Some((from, to, run)) = next_run(bytes, at) {
         at = to;
-        if is_number_or_filler(&run) {
-            continue;
+        if !walk.may_go_on() {
+            return;
         }
-        let decoded = text::base64(run);
-        let Some(worth) = worth(&decoded) else { continue };
+        let Some((word, decoded, worth)) = decoded(run) else { continue };
         found += 1;
         if found > MAX_BLOBS {
             return walk.trouble(NotSeen::Entries);
         }
-        if !walk.may_go_on() || !walk.count() || !walk.spend(decoded.len()) {
+        if !walk.count() || !walk.spend(decoded.len()) {
             return;
         }
-        let name = format!("base64@{from}");
+        let name = format!("{word}@{from}");
         match worth {
             Worth::AsItIs => walk.enter_blob(name.as_bytes(), &decoded),
             Worth::Deflated(skip) => walk.enter_deflated(name.as_bytes(), &decoded[skip..]),
+            Worth::Turned(skip) => walk.enter_deflated(name.as_bytes(), &turned(&decoded)[skip..]),
         }
     }
+}
+
+/// Decodes a run that is worth a scan, and says as what.
+fn decoded(run: Vec<u8>) -> Option<(&'static str, Vec<u8>, Worth)> {
+    if is_filler(&run) {
+        return None;
+    }
+    if let Some(bytes) = text::hex_digits(&run) {
+        // Digests are numbers and no text, and by chance the start of a container.
+        let worth = worth(&bytes).filter(|_| is_text(&bytes) || bytes.len() >= MIN_ANY)?;
+        return Some(("hex", bytes, worth));
+    }
+    if is_number_or_filler(&run) {
+        return None;
+    }
+    let bytes = text::base64(run);
+    let worth = worth(&bytes)?;
+    Some(("base64", bytes, worth))
 }
 
 /// Returns where the next long run starts and ends, and its letters without what joins them.
@@ -113,8 +135,12 @@ fn goes_on(rest: &[u8], len: usize) -> Option<usize> {
 }
 
 /// Hashes and other numbers, and rows of one letter.
-fn is_number_or_filler(run: &[u8]) -> bool {
-    run.iter().all(u8::is_ascii_hexdigit) || run.iter().all(|b| *b == run[0])
+pub(super) fn is_number_or_filler(run: &[u8]) -> bool {
+    run.iter().all(u8::is_ascii_hexdigit) || is_filler(run)
+}
+
+fn is_filler(run: &[u8]) -> bool {
+    run.iter().all(|b| *b == run[0])
 }
 
 fn worth(decoded: &[u8]) -> Option<Worth> {
@@ -122,11 +148,33 @@ fn worth(decoded: &[u8]) -> Option<Worth> {
     if is_text(sample) || kind::is_program_or_container(sample) {
         return Some(Worth::AsItIs);
     }
-    let zlib = if matches!(sample, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]) { 2 } else { 0 };
-    if [zlib, 0].into_iter().any(|skip| inflates_to_text(&decoded[skip..])) {
-        return Some(Worth::Deflated(zlib));
+    if let Some(skip) = header(decoded) {
+        return Some(Worth::Deflated(skip));
+    }
+    // The head decides, so that the rest of a picture is not turned for nothing.
+    if let Some(skip) = header(&turned(&decoded[..decoded.len().min(TURNED)])) {
+        return Some(Worth::Turned(skip));
     }
     (decoded.len() >= MIN_ANY).then_some(Worth::AsItIs)
+}
+
+/// Returns deflated bytes and where they begin, if they are a text that was deflated.
+pub(super) fn deflated(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, usize)> {
+    if let Some(skip) = header(bytes) {
+        return Some((Cow::Borrowed(bytes), skip));
+    }
+    let skip = header(&turned(&bytes[..bytes.len().min(TURNED)]))?;
+    Some((Cow::Owned(turned(bytes)), skip))
+}
+
+fn turned(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|b| text::rot13(*b)).collect()
+}
+
+/// Returns the length of the header before deflated text, which may be none.
+fn header(bytes: &[u8]) -> Option<usize> {
+    let zlib = if matches!(bytes, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]) { 2 } else { 0 };
+    [zlib, 0].into_iter().find(|skip| inflates_to_text(&bytes[*skip..]))
 }
 
 fn inflates_to_text(deflated: &[u8]) -> bool {
@@ -142,7 +190,7 @@ fn inflates_to_text(deflated: &[u8]) -> bool {
 }
 
 /// UTF-8, perhaps cut off at its end, or UTF-16 of mostly Latin letters, with hardly a control character.
-fn is_text(sample: &[u8]) -> bool {
+pub(super) fn is_text(sample: &[u8]) -> bool {
     let strange = sample.iter().filter(|b| matches!(b, 1..=8 | 14..=31 | 127)).count();
     let zeros = sample.iter().filter(|b| **b == 0).count();
     let is_utf8 = std::str::from_utf8(sample).map_or_else(|e| e.error_len().is_none(), |_| true);

@@ -42,11 +42,10 @@ struct Attachment {
 
 /// Walks through the attachments, and through whatever base64 stands elsewhere in the message.
 pub(super) fn walk(walk: &mut Walk<'_>, bytes: &[u8]) {
-    let message = text::utf8(bytes);
     let (mut attachment, mut number) = (Attachment::default(), 0);
     let mut within: Option<&[u8]> = None;
     let mut other = Vec::new();
-    for token in (Tokens { rest: &message }) {
+    for token in (Tokens { rest: bytes }) {
         if walk.has_ended() {
             return;
         }

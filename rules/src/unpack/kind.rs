@@ -4,7 +4,7 @@ use std::io;
 
 use memchr::memmem;
 
-use super::{source::Source, squeeze::How, tar, text, zip};
+use super::{ar, cpio, rpm, rtf, sfx, source::Source, squeeze::How, tar, text, wide::Form, zip};
 
 /// Read of the start: where PDF may begin, and the headers of a mail.
 const HEAD: u64 = 64 << 10;
@@ -18,12 +18,18 @@ const ISO_AT: u64 = 0x8001;
 pub(super) enum Kind {
     Zip,
     Tar,
+    Ar,
+    Cpio,
+    Rpm,
     Squeezed(How),
     Seven,
     Ole,
+    Rtf,
     Pdf,
     Mail,
     Edxml,
+    /// A program that may open itself as an archive.
+    SelfOpening,
     /// A container that is not understood here.
     Unsupported,
 }
@@ -34,10 +40,13 @@ pub(super) struct Kinds {
     pub(super) list: Vec<Kind>,
     /// Whether it may also be a script that carries more in another form.
     pub(super) may_be_script: bool,
+    /// How its letters are written, if it is text in wide ones.
+    pub(super) wide: Option<Form>,
 }
 
-/// Containers that are not understood here: RAR, Cabinet, ARJ, ACE, LHA, compress, LZ4, lzip, lzop and XAR.
-const UNSUPPORTED: [(usize, &[u8]); 13] = [
+/// Containers that are not understood here: RAR, Cabinet, ARJ, ACE, LHA, compress, LZ4, lzip, lzop, XAR
+/// and TNEF.
+const UNSUPPORTED: [(usize, &[u8]); 14] = [
     (0, b"Rar!\x1a\x07\x00"),
     (0, b"Rar!\x1a\x07\x01\x00"),
     (0, b"MSCF\0\0\0\0"),
@@ -51,6 +60,7 @@ const UNSUPPORTED: [(usize, &[u8]); 13] = [
     (0, b"LZIP\x01"),
     (0, b"\x89LZO\0\r\n\x1a\n"),
     (0, b"xar!\0\x1c"),
+    (0, b"\x78\x9f\x3e\x22"),
 ];
 
 /// Returns every kind that a file is.
@@ -68,9 +78,14 @@ pub(super) fn all(source: Source<'_>) -> io::Result<Kinds> {
     if !list.contains(&Kind::Zip) && zip::has_end(source) {
         list.push(Kind::Zip);
     }
+    if head.starts_with(sfx::MAGIC) {
+        list.push(Kind::SelfOpening);
+    }
     let text = (!starts_as_container).then(|| by_text(&head)).flatten();
     list.extend(text);
-    Ok(Kinds { list, may_be_script: (!starts_as_container && text.is_none()) || opens_script(&head) })
+    let may_be_script = (!starts_as_container && text.is_none()) || opens_script(&head);
+    let wide = Form::of(&head).filter(|_| !starts_as_container);
+    Ok(Kinds { list, may_be_script, wide })
 }
 
 /// Tells whether an interpreter would find code in it, whatever else it looks like: one word must not turn a script into
@@ -85,6 +100,10 @@ fn by_magic(head: &[u8]) -> Option<Kind> {
         [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Some(Kind::Seven),
         [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1, ..] => Some(Kind::Ole),
         _ if tar::is_header(head) => Some(Kind::Tar),
+        _ if head.starts_with(ar::MAGIC) => Some(Kind::Ar),
+        _ if cpio::is_one(head) => Some(Kind::Cpio),
+        _ if head.starts_with(rpm::MAGIC) => Some(Kind::Rpm),
+        _ if head.starts_with(rtf::MAGIC) => Some(Kind::Rtf),
         _ if UNSUPPORTED.iter().any(|(at, magic)| head.get(*at..).is_some_and(|h| h.starts_with(magic))) => {
             Some(Kind::Unsupported)
         }

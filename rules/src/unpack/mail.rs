@@ -15,6 +15,7 @@ const MAX_NESTED: usize = 16;
 
 /// Walks through a message, or through all messages of a mailbox.
 pub(super) fn walk(walk: &mut Walk<'_>, bytes: &[u8]) {
+    let bytes = &text::with_line_feeds(bytes);
     if !bytes.starts_with(b"From ") {
         return message(walk, bytes);
     }
@@ -42,26 +43,34 @@ fn part(walk: &mut Walk<'_>, bytes: &[u8], nested: usize, number: &mut u32) {
         return;
     }
     let (headers, body) = mime::split(bytes);
-    match &headers.boundary {
-        Some(boundary) if headers.kind.starts_with("multipart/") => {
-            if nested >= MAX_NESTED {
-                return walk.trouble(NotSeen::Depth);
-            }
-            for inner in parts(body, boundary) {
-                part(walk, inner, nested + 1, number);
-            }
+    if headers.boundaries.is_empty() {
+        return leaf(walk, &headers, body, number);
+    }
+    if nested >= MAX_NESTED {
+        return walk.trouble(NotSeen::Depth);
+    }
+    for boundary in &headers.boundaries {
+        for inner in parts(body, boundary) {
+            part(walk, inner, nested + 1, number);
         }
-        _ => leaf(walk, &headers, body, number),
     }
 }
 
 fn leaf(walk: &mut Walk<'_>, headers: &Headers, body: &[u8], number: &mut u32) {
     *number += 1;
+    let plain = [String::new()];
+    let encodings = if headers.encodings.is_empty() { &plain[..] } else { &headers.encodings };
+    for encoding in encodings {
+        decoded(walk, headers, (encoding, body), *number);
+    }
+}
+
+fn decoded(walk: &mut Walk<'_>, headers: &Headers, (encoding, body): (&str, &[u8]), number: u32) {
     if !walk.count() {
         return;
     }
     let decoded;
-    let content = match headers.encoding.as_str() {
+    let content = match encoding {
         "base64" => {
             decoded = text::base64(body.iter().copied());
             &decoded
@@ -71,14 +80,14 @@ fn leaf(walk: &mut Walk<'_>, headers: &Headers, body: &[u8], number: &mut u32) {
             &decoded
         }
         "x-uuencode" | "uuencode" | "x-uue" => {
-            return walk.trouble_in(&name(headers, *number), NotSeen::Unsupported);
+            return walk.trouble_in(&name(headers, number), NotSeen::Unsupported);
         }
         _ => body,
     };
     if !walk.spend(content.len()) || content.is_empty() {
         return;
     }
-    let name = name(headers, *number);
+    let name = name(headers, number);
     match headers.kind.as_str() {
         "message/rfc822" | "message/global" => walk.enter_as(Kind::Mail, &name, content),
         _ => walk.enter(&name, content),

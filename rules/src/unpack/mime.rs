@@ -10,10 +10,10 @@ const MAX_HEADERS: usize = 256 << 10;
 pub(super) struct Headers {
     /// The media type in small letters, such as `text/html`.
     pub(super) kind: String,
-    /// What stands between the parts.
-    pub(super) boundary: Option<Vec<u8>>,
-    /// How the body is written, in small letters.
-    pub(super) encoding: String,
+    /// What stands between the parts, as each field says.
+    pub(super) boundaries: Vec<Vec<u8>>,
+    /// How the body is written, in small letters. Of a field that is there twice, readers take the one or the other.
+    pub(super) encodings: Vec<String>,
     /// The name of the file.
     pub(super) name: Option<Vec<u8>>,
 }
@@ -26,18 +26,29 @@ pub(super) fn split(part: &[u8]) -> (Headers, &[u8]) {
     for (name, value) in fields {
         match name.to_ascii_lowercase().as_str() {
             "content-type" => {
-                headers.kind = word(&value);
+                let kind = word(&value);
                 let parameters = parameters(&value);
-                headers.boundary = find(&parameters, "boundary");
-                type_name = find(&parameters, "name");
+                if kind.starts_with("multipart/") {
+                    add(&mut headers.boundaries, find(&parameters, "boundary"));
+                }
+                // A container is looked into whatever its type; only a letter needs to be told that it is one.
+                headers.kind = if headers.kind.starts_with("message/") { headers.kind } else { kind };
+                type_name = find(&parameters, "name").or(type_name);
             }
-            "content-transfer-encoding" => headers.encoding = word(&value),
+            "content-transfer-encoding" => add(&mut headers.encodings, Some(word(&value))),
             "content-disposition" => headers.name = find(&parameters(&value), "filename"),
             _ => {}
         }
     }
     headers.name = headers.name.or(type_name);
     (headers, body)
+}
+
+/// The most values of one field.
+const MAX_SAME: usize = 4;
+
+fn add<T: PartialEq>(list: &mut Vec<T>, value: Option<T>) {
+    list.extend(value.filter(|v| list.len() < MAX_SAME && !list.contains(v)));
 }
 
 /// Returns the fields, their continuation lines joined, and what comes after the empty line.
@@ -147,25 +158,11 @@ fn piece(rest: &str) -> Option<(u32, bool)> {
 
 /// Reads `UTF-8'vi'a%20b`; only the first piece names a character set.
 fn unescaped(value: &[u8], is_first: bool) -> Vec<u8> {
-    let text = match value.splitn(3, |b| *b == b'\'').collect::<Vec<_>>()[..] {
-        [_, _, text] if is_first => text,
+    let escaped = match value.splitn(3, |b| *b == b'\'').collect::<Vec<_>>()[..] {
+        [_, _, escaped] if is_first => escaped,
         _ => value,
     };
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        match (byte, text::hex(text.get(at + 1..).unwrap_or(&[]))) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    out
+    text::unescaped(escaped, b'%')
 }
 
 /// Writes out `=?UTF-8?B?…?=` and `=?UTF-8?Q?…?=`; other character sets stay bytes.
@@ -240,7 +237,7 @@ mod tests {
     #[test]
     fn headers_end_at_the_empty_line_or_where_there_are_none() {
         let (headers, body) = split(b"Content-Transfer-Encoding: BASE64\r\n\r\nbody");
-        assert_eq!((headers.encoding.as_str(), body), ("base64", &b"body"[..]));
+        assert_eq!((headers.encodings, body), (vec!["base64".to_owned()], &b"body"[..]));
 
         assert_eq!(split(b"A: b\nno header\nrest").1, b"no header\nrest");
         assert_eq!(split(b"\nbody").1, b"body");

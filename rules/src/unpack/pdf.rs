@@ -7,14 +7,19 @@ use khien_core::event::NotSeen;
 use memchr::memmem::{Finder, find, rfind};
 
 use super::{
-    letters, text,
+    dictionary, letters, text,
     walk::{Stream, Taken, Walk},
 };
 
 /// How far before `stream` its dictionary may begin.
 const MAX_DICTIONARY: usize = 8 << 10;
+/// How long a comment between a dictionary and its stream may be.
+const MAX_COMMENT: usize = 1 << 10;
 /// Filters of one stream.
 const MAX_FILTERS: usize = 8;
+
+/// Objects that are looked for until the filters of one stream are named.
+const MAX_FOLLOWED: usize = 4;
 
 /// One way in which a stream is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +53,8 @@ pub(super) fn walk(walk: &mut Walk<'_>, bytes: &[u8]) {
         if !walk.may_go_on() {
             return;
         }
-        stream(walk, &object_name(bytes, word), dictionary, &bytes[from..to], encrypted);
+        let told = filters(dictionary, bytes);
+        stream(walk, &object_name(bytes, word), (dictionary, told), &bytes[from..to], encrypted);
     }
 }
 
@@ -62,7 +68,7 @@ fn is_encrypted(bytes: &[u8]) -> bool {
 
 /// Returns where the bytes begin if the word at a place opens a stream.
 fn data_start(bytes: &[u8], word: usize) -> Option<usize> {
-    if bytes[..word].ends_with(b"end") || !bytes[..word].trim_ascii_end().ends_with(b">>") {
+    if bytes[..word].ends_with(b"end") || !dictionary::ends(&bytes[word.saturating_sub(MAX_COMMENT)..word]) {
         return None;
     }
     let after = word + b"stream".len();
@@ -127,8 +133,19 @@ fn object_name(bytes: &[u8], word: usize) -> Vec<u8> {
     named.unwrap_or_else(|| format!("stream@{word}").into_bytes())
 }
 
-fn stream(walk: &mut Walk<'_>, name: &[u8], dictionary: &[u8], data: &[u8], encrypted: bool) {
-    let filters = filters(dictionary);
+fn stream(
+    walk: &mut Walk<'_>,
+    name: &[u8],
+    (dictionary, filters): (&[u8], Vec<Filter>),
+    data: &[u8],
+    encrypted: bool,
+) {
+    let is_untold = filters.is_empty() || filters == [Filter::Unknown];
+    let filters = match is_untold && matches!(data, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]) {
+        // However the dictionary hides it, this is what it is.
+        true => vec![Filter::Flate],
+        false => filters,
+    };
     if filters.contains(&Filter::Crypt) {
         return walk.trouble_in(name, NotSeen::Encrypted);
     }
@@ -166,9 +183,7 @@ fn undo(walk: &mut Walk<'_>, filter: Filter, data: &[u8]) -> Taken {
     let (bytes, is_all) = match filter {
         Filter::Flate => {
             // Many programs write a wrong sum at the end, so that it is not looked at.
-            let is_zlib = matches!(data, [first, second, ..]
-                if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31));
-            let mut reader = flate2::bufread::DeflateDecoder::new(&data[if is_zlib { 2 } else { 0 }..]);
+            let mut reader = flate2::bufread::DeflateDecoder::new(&data[if is_zlib(data) { 2 } else { 0 }..]);
             return walk.take_all(&mut Stream::new(&mut reader, data.len() as u64));
         }
         Filter::Lzw => letters::lzw(data, most),
@@ -184,22 +199,43 @@ fn undo(walk: &mut Walk<'_>, filter: Filter, data: &[u8]) -> Taken {
     Taken { bytes, short }
 }
 
-/// Returns the filters in the order in which they are undone.
-fn filters(dictionary: &[u8]) -> Vec<Filter> {
-    let plain = without_escapes(dictionary);
+fn is_zlib(data: &[u8]) -> bool {
+    matches!(data, [first, second, ..]
+        if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31))
+}
+
+/// Returns the filters in the order in which they are undone. Where the file keeps them in objects of their own, those
+/// are looked for in `file`.
+fn filters(dictionary: &[u8], file: &[u8]) -> Vec<Filter> {
+    let plain = text::unescaped(&dictionary::own_level(dictionary), b'#');
     let Some(value) = after_name(&plain, b"/Filter").or_else(|| after_name(&plain, b"/F")) else {
         return Vec::new();
     };
+    named(value, file, &mut 0)
+}
+
+fn named(value: &[u8], file: &[u8], followed: &mut usize) -> Vec<Filter> {
     let list = match value.strip_prefix(b"[") {
         Some(list) => &list[..list.iter().position(|b| *b == b']').unwrap_or(list.len())],
-        None => value,
+        None if value.starts_with(b"/") => dictionary::first_word(value),
+        None => dictionary::first_reference(value),
     };
-    let many = value.starts_with(b"[");
-    let names = list.split(|b| *b == b'/').skip(1).map(|name| {
-        let end = name.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(name.len());
-        filter(&name[..end])
-    });
-    if many { names.collect() } else { names.take(usize::from(value.starts_with(b"/"))).collect() }
+    let mut filters = Vec::new();
+    for word in dictionary::words(list).take(MAX_FILTERS + 1) {
+        match word.strip_prefix(b"/") {
+            Some(name) => filters.push(filter(name)),
+            None => filters.extend(behind(word, file, followed)),
+        }
+    }
+    filters
+}
+
+fn behind(number: &[u8], file: &[u8], followed: &mut usize) -> Vec<Filter> {
+    *followed += 1;
+    let value = (*followed <= MAX_FOLLOWED).then(|| dictionary::object(file, number)).flatten();
+    let Some(value) = value else { return vec![Filter::Unknown] };
+    let value = text::unescaped(&dictionary::without_comments(value), b'#');
+    named(value.trim_ascii_start(), file, followed)
 }
 
 fn filter(name: &[u8]) -> Filter {
@@ -215,36 +251,29 @@ fn filter(name: &[u8]) -> Filter {
     }
 }
 
-/// `/Fl#61teDecode` is `/FlateDecode`.
-fn without_escapes(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        match (byte, text::hex(text.get(at + 1..).unwrap_or(&[]))) {
-            (b'#', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn filters_are_read_however_they_are_named() {
-        assert_eq!(filters(b"<< /Filter /FlateDecode /Length 5 >>"), [Filter::Flate]);
-        assert_eq!(filters(b"<</Filter[/AHx/Fl#61teDecode]>>"), [Filter::Hex, Filter::Flate]);
-        assert_eq!(filters(b"<< /Type /XObject /Filter /DCTDecode >>"), [Filter::Picture]);
-        assert_eq!(filters(b"<< /Filter /Own >>"), [Filter::Unknown]);
-        assert_eq!(filters(b"<< /Length 5 /FilterX /FlateDecode >>"), []);
+        assert_eq!(filters(b"<< /Filter /FlateDecode /Length 5 >>", b""), [Filter::Flate]);
+        assert_eq!(filters(b"<</Filter[/AHx/Fl#61teDecode]>>", b""), [Filter::Hex, Filter::Flate]);
+        assert_eq!(filters(b"<< /Type /XObject /Filter /DCTDecode >>", b""), [Filter::Picture]);
+        assert_eq!(filters(b"<< /Filter /Own >>", b""), [Filter::Unknown]);
+        assert_eq!(filters(b"<</Filter%x /LZW\n/Fl>>", b""), [Filter::Flate]);
+        assert_eq!(filters(b"<</DecodeParms<</Filter/Own>>/Filter/Fl>>", b""), [Filter::Flate]);
+        assert_eq!(filters(b"<< /Length 5 /FilterX /FlateDecode >>", b""), []);
+    }
+
+    #[test]
+    fn filters_that_lie_elsewhere_are_followed_a_little() {
+        let file = b"7 0 obj [/AHx 9 0 R] endobj 9 0 obj % c\n /Fl endobj 5 0 obj 5 0 R endobj";
+
+        assert_eq!(filters(b"<</Filter 7 0 R/Length 5>>", file), [Filter::Hex, Filter::Flate]);
+        assert_eq!(filters(b"<</Filter [9 0 R]>>", file), [Filter::Flate]);
+        assert_eq!(filters(b"<</Filter 5 0 R>>", file), [Filter::Unknown]);
+        assert_eq!(filters(b"<</Filter 8 0 R>>", file), [Filter::Unknown]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use khien_core::event::NotSeen;
 
 use super::{
     source::Source,
+    text::{decimal, until_zero},
     walk::{Stream, Walk},
 };
 
@@ -17,12 +18,42 @@ const MAX_EXTRA: u64 = 64 << 10;
 
 type Block = [u8; BLOCK];
 
+/// Bytes of headers that are kept for a scan; more are scanned in pieces.
+const MAX_HEADERS: usize = 256 << 10;
+
 /// What the next entry is called and how large it is, where an extra header says so.
 #[derive(Debug, Default)]
 struct Extra {
     name: Option<Vec<u8>>,
     size: Option<u64>,
     real_size: Option<u64>,
+}
+
+/// What the headers say, as far as a tar that is nowhere whole would hide it.
+#[derive(Debug, Default)]
+struct Headers {
+    bytes: Vec<u8>,
+    /// The tar itself is scanned, with its headers.
+    are_scanned: bool,
+}
+
+impl Headers {
+    fn take(&mut self, walk: &mut Walk<'_>, bytes: &[u8]) {
+        if self.are_scanned {
+            return;
+        }
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > MAX_HEADERS {
+            self.hand_over(walk);
+        }
+    }
+
+    fn hand_over(&mut self, walk: &mut Walk<'_>) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if !bytes.is_empty() && walk.count() {
+            walk.enter(b"(headers)", &bytes);
+        }
+    }
 }
 
 /// Tells whether bytes start with the header of an entry.
@@ -34,17 +65,28 @@ pub(super) fn is_header(bytes: &[u8]) -> bool {
 pub(super) fn walk_source(walk: &mut Walk<'_>, source: Source<'_>) {
     let mut reader = source.part(0, source.size());
     let mut stream = Stream::new(&mut reader, source.size());
-    self::walk(walk, &[], &mut stream);
+    through(walk, &[], &mut stream, Headers { are_scanned: true, ..Headers::default() });
 }
 
 /// Walks through a tar of which the first block may have been read already.
 pub(super) fn walk(walk: &mut Walk<'_>, head: &[u8], stream: &mut Stream<'_>) {
-    if let Err(why) = entries(walk, head, stream) {
+    through(walk, head, stream, Headers::default());
+}
+
+fn through(walk: &mut Walk<'_>, head: &[u8], stream: &mut Stream<'_>, mut headers: Headers) {
+    let ended = entries(walk, head, stream, &mut headers);
+    headers.hand_over(walk);
+    if let Err(why) = ended {
         walk.trouble(why);
     }
 }
 
-fn entries(walk: &mut Walk<'_>, head: &[u8], stream: &mut Stream<'_>) -> Result<(), NotSeen> {
+fn entries(
+    walk: &mut Walk<'_>,
+    head: &[u8],
+    stream: &mut Stream<'_>,
+    headers: &mut Headers,
+) -> Result<(), NotSeen> {
     let mut extra = Extra::default();
     let mut first = head.first_chunk::<BLOCK>().copied();
     while !walk.has_ended() {
@@ -61,7 +103,7 @@ fn entries(walk: &mut Walk<'_>, head: &[u8], stream: &mut Stream<'_>) -> Result<
             walk.trouble(NotSeen::Unreadable);
             continue;
         }
-        entry(walk, &block, &mut extra, stream)?;
+        entry(walk, &block, &mut extra, stream, headers)?;
     }
     Ok(())
 }
@@ -82,12 +124,19 @@ fn entry(
     block: &Block,
     extra: &mut Extra,
     stream: &mut Stream<'_>,
+    headers: &mut Headers,
 ) -> Result<(), NotSeen> {
     let size = number(&block[124..136]).ok_or(NotSeen::Unreadable)?;
     match block[156] {
-        b'L' => extra.name = Some(until_zero(&read_extra(walk, stream, size)?).to_vec()),
-        b'x' => pax(&read_extra(walk, stream, size)?, extra),
-        b'g' | b'K' => drop(read_extra(walk, stream, size)?),
+        kind @ (b'L' | b'x' | b'g' | b'K') => {
+            let said = read_extra(walk, stream, size)?;
+            headers.take(walk, &said);
+            match kind {
+                b'L' => extra.name = Some(until_zero(&said).to_vec()),
+                b'x' => pax(&said, extra),
+                _ => {}
+            }
+        }
         _ => return file(walk, block, std::mem::take(extra), stream),
     }
     Ok(())
@@ -178,10 +227,6 @@ fn pax_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((record.strip_suffix(b"\n").unwrap_or(record), &bytes[len..]))
 }
 
-fn decimal(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
 /// Reads octal digits, or big-endian bytes after a byte of 0x80.
 fn number(field: &[u8]) -> Option<u64> {
     if let [0x80, rest @ ..] = field {
@@ -212,10 +257,6 @@ fn own_name(block: &Block) -> Vec<u8> {
         prefix if is_posix && !prefix.is_empty() => [prefix, b"/", name].concat(),
         _ => name.to_vec(),
     }
-}
-
-fn until_zero(bytes: &[u8]) -> &[u8] {
-    &bytes[..bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len())]
 }
 
 fn padded(size: u64) -> u64 {

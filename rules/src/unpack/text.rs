@@ -27,7 +27,8 @@ const EDXML: [&[u8]; 4] = [b"edXML", b"EdXML", b"QCVN_102_2016", b"e-doc.vn/Sche
 
 /// Tells whether text starts with the headers of a mail, or with a mailbox's line before them.
 pub(super) fn is_mail(head: &[u8]) -> bool {
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let head = with_line_feeds(head);
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
     let head = match head.strip_prefix(b"From ") {
         Some(rest) => rest.split_once_newline().1,
         None => head,
@@ -48,6 +49,21 @@ pub(super) fn is_mail(head: &[u8]) -> bool {
     known >= 2
 }
 
+/// Returns text whose lines end with a carriage return alone as forgiving readers take it.
+pub(super) fn with_line_feeds(text: &[u8]) -> Cow<'_, [u8]> {
+    let is_lone = |at: usize| text.get(at + 1) != Some(&b'\n');
+    if !memchr::memchr_iter(b'\r', text).any(|at| is_lone(at) && at + 1 < text.len()) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = text.to_vec();
+    for at in 0..text.len() {
+        if text[at] == b'\r' && text.get(at + 1) != Some(&b'\n') {
+            text[at] = b'\n';
+        }
+    }
+    Cow::Owned(text)
+}
+
 fn header_name(line: &[u8]) -> Option<String> {
     let colon = line.iter().take(80).position(|b| *b == b':')?;
     let name = line[..colon].trim_ascii_end();
@@ -57,8 +73,7 @@ fn header_name(line: &[u8]) -> Option<String> {
 
 /// Tells whether text is an edXML message, as it is or inside a SOAP envelope.
 pub(super) fn is_edxml(head: &[u8]) -> bool {
-    let text = utf8(head);
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start();
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     text.starts_with(b"<") && EDXML.iter().any(|word| memmem::find(text, word).is_some())
 }
 
@@ -130,6 +145,45 @@ pub(super) fn quoted_printable(text: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(rest);
     out
+}
+
+/// Reads text that is hexadecimal digits and nothing else, with or without `0x` before them.
+pub(super) fn hex_digits(text: &[u8]) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
+    let fits =
+        !digits.is_empty() && digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
+    fits.then(|| digits.chunks_exact(2).filter_map(hex).collect())
+}
+
+/// Turns a letter by 13 places, as `str_rot13` does.
+pub(super) fn rot13(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' => (byte - b'a' + 13) % 26 + b'a',
+        b'A'..=b'Z' => (byte - b'A' + 13) % 26 + b'A',
+        _ => byte,
+    }
+}
+
+/// Writes out each `%20`, or `#20` where that is the mark of an escape.
+pub(super) fn unescaped(text: &[u8], mark: u8) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        let escaped = text.get(at + 1..).filter(|_| *byte == mark).and_then(hex);
+        out.push(escaped.unwrap_or(*byte));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    out
+}
+
+/// Reads a decimal number and nothing else.
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Returns what stands before the first zero.
+pub(super) fn until_zero(bytes: &[u8]) -> &[u8] {
+    &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())]
 }
 
 /// Reads two hexadecimal digits.

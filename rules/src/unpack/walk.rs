@@ -8,11 +8,11 @@ use khien_core::{
 };
 
 use super::{
-    Flow, Limits, MAX_TROUBLES, Outcome, Visitor, blob, edxml,
+    Flow, Limits, MAX_TROUBLES, Outcome, Visitor, ar, blob, cpio, edxml,
     kind::{self, Kind},
-    mail, ole, pdf, seven,
+    mail, ole, pdf, rpm, rtf, seven, sfx,
     source::Source,
-    squeeze, tar, zip,
+    squeeze, tar, unfold, wide, zip,
 };
 
 /// Read at a time; the visitor is asked in between whether to go on.
@@ -104,20 +104,32 @@ impl<'w> Walk<'w> {
             self.look_as(*kind, source);
         }
         if kinds.may_be_script && self.blobs < MAX_BLOBS_DEEP {
-            self.whole(source, false, blob::walk);
+            self.whole(source, false, |walk, bytes| {
+                blob::walk(walk, bytes);
+                unfold::walk(walk, bytes);
+            });
+        }
+        if let Some(form) = kinds.wide {
+            self.whole(source, true, |walk, bytes| wide::walk(walk, form, bytes));
         }
     }
 
-    fn look_as(&mut self, kind: Kind, source: Source<'_>) {
+    /// Looks into a file of one kind.
+    pub(super) fn look_as(&mut self, kind: Kind, source: Source<'_>) {
         if self.ended {
             return;
         }
         match kind {
             Kind::Zip => zip::walk(self, source),
             Kind::Tar => tar::walk_source(self, source),
+            Kind::Ar => self.whole(source, true, ar::walk),
+            Kind::Cpio => self.whole(source, true, cpio::walk),
+            Kind::Rpm => self.whole(source, true, rpm::walk),
             Kind::Squeezed(how) => squeeze::walk(self, source, how),
             Kind::Seven => seven::walk(self, source),
             Kind::Ole => self.whole(source, true, ole::walk),
+            Kind::Rtf => self.whole(source, true, rtf::walk),
+            Kind::SelfOpening => self.whole(source, false, sfx::walk),
             Kind::Pdf => self.whole(source, true, pdf::walk),
             Kind::Mail => self.whole(source, true, mail::walk),
             Kind::Edxml => self.whole(source, true, edxml::walk),
@@ -126,7 +138,7 @@ impl<'w> Walk<'w> {
     }
 
     /// Gives a decoder that wants all bytes at once as many as may be held; says so if that are not all and it matters.
-    fn whole(&mut self, source: Source<'_>, matters: bool, with: fn(&mut Self, &[u8])) {
+    fn whole(&mut self, source: Source<'_>, matters: bool, with: impl FnOnce(&mut Self, &[u8])) {
         let most = match source {
             Source::Bytes(bytes) => return self.start_of(bytes, matters, with),
             Source::File(..) => self.limits.entry.min(self.limits.held.saturating_sub(self.held)),

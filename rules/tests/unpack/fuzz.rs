@@ -4,7 +4,7 @@ use khien_core::Untrusted;
 use khien_rules::unpack::{Limits, Source, walk};
 use proptest::prelude::*;
 
-use crate::{MARK, Seen, make};
+use crate::{MARK, Seen, make, packages};
 
 /// Changed copies of each sample. `KHIEN_FUZZ` asks for more.
 const ROUNDS: u32 = 400;
@@ -59,10 +59,26 @@ fn samples() -> Vec<Vec<u8>> {
         mail.into_bytes(),
         make::edxml("a.zip", &make::zip(&files)),
         script.into_bytes(),
+        disguised().into_bytes(),
+        "<% a page of wide letters %>".encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        packages::deb(),
+        packages::cpio(&[("a", &text), ("b", MARK)]),
+        packages::rpm(),
+        packages::rtf(),
+        packages::self_opening(),
         // A .lzma of the mark's first words, as the tool of that name writes it.
         b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0\x24\x19\x49\x98\x6f\x16\x02\x8c\xe8\xe6\x5b\xb1\x47\xc6\xce\xb7\x63\xff\xff\x3c\xac\0\0"
             .to_vec(),
     ]
+}
+
+/// A script with every form that is undone.
+fn disguised() -> String {
+    let (base64, hex) = (make::base64(b"a short text"), "612073686f72742074657874");
+    format!(
+        "<?php $a = \"\\x61\\142\\u0063%64\" . 'e' /* x */ . chr(102); base64_decode('{base64}'); hex2bin('{hex}'); \
+         str_rot13('nop'); strrev('abc'); pack('C*', 97, 98, 99, 100, 101, 102, 103, 104, 0x69);"
+    )
 }
 
 fn change(bytes: &mut Vec<u8>, dice: &mut Dice) {
@@ -162,6 +178,8 @@ proptest! {
             &b"PK\x03\x04"[..], b"PK\x05\x06", b"7z\xbc\xaf\x27\x1c\0\x04", b"\x1f\x8b\x08\x08", b"\xfd7zXZ\0\0\x04",
             b"\x28\xb5\x2f\xfd", b"BZh91AY&SY", b"\x5d\0\0\x80\0", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
             b"%PDF-1.4 <<>>stream\n", b"From: a\nTo: b\nContent-Type: multipart/x; boundary=", b"<edXML>",
+            b"!<arch>\n", b"070701", b"070707", b"\xed\xab\xee\xdb", b"{\\rtf{\\objdata ", b"\xff\xfe", b"<\0", b"MZ7z\xbc\xaf\x27\x1c",
+            b"<?php chr(", b"<?php base64_decode rot13 strrev '",
         ]),
         bytes in proptest::collection::vec(any::<u8>(), 0..600),
     ) {

@@ -5,11 +5,13 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod archives;
+mod disguise;
 mod documents;
 mod fuzz;
 mod hostile;
 mod make;
 mod messages;
+mod packages;
 mod scan;
 
 use khien_core::{
