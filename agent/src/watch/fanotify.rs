@@ -79,7 +79,7 @@ enum Kept {
     /// A folder, and where it was.
     Folder(Key, Vec<PathBuf>),
     /// What happened to a name.
-    Event(Orphan, PathBuf),
+    Event(Box<Orphan>, PathBuf),
 }
 
 /// A name of an event, and whether it is there now, as far as that matters.
@@ -248,7 +248,7 @@ impl Fanotify {
             for orphan in self.orphans.of(&folder).into_iter().rev() {
                 let (target, its_paths) = (orphan.target.clone(), below(&paths, &orphan.name));
                 let path = heard(&paths, &orphan.name, out.sink);
-                steps.extend(path.map(|path| Kept::Event(orphan, path)));
+                steps.extend(path.map(|path| Kept::Event(Box::new(orphan), path)));
                 steps.extend(target.map(|target| Kept::Folder(target, its_paths)));
             }
         }
