@@ -74,6 +74,14 @@ struct Out<'o> {
     walker: &'o Walker,
 }
 
+/// What was kept because its folder was gone.
+enum Kept {
+    /// A folder, and where it was.
+    Folder(Key, Vec<PathBuf>),
+    /// What happened to a name.
+    Event(Box<Orphan>, PathBuf),
+}
+
 /// A name of an event, and whether it is there now, as far as that matters.
 struct Named {
     path: PathBuf,
@@ -223,23 +231,25 @@ impl Fanotify {
         }
     }
 
-    /// Tells what was kept, now that it is known where a folder was.
-    fn tell_kept(&mut self, folder: Key, paths: &[PathBuf], out: Out<'_>) {
-        let mut known = vec![(folder, paths.to_vec())];
-        while let Some((folder, paths)) = known.pop() {
-            for orphan in self.orphans.of(&folder) {
-                let mask = Mask(orphan.mask);
-                if let Some(path) = heard(&paths, &orphan.name, out.sink) {
-                    out.sink.tell(
-                        &path,
-                        mask.changes(false, None),
-                        mask.is_folder(),
-                        orphan.process.as_ref(),
-                    );
+    /// Tells what was kept, now that it is known where a folder was. What was in a folder comes before its removal.
+    fn tell_kept(&mut self, folder: Key, paths: Vec<PathBuf>, out: Out<'_>) {
+        let mut steps = vec![Kept::Folder(folder, paths)];
+        while let Some(step) = steps.pop() {
+            let (folder, paths) = match step {
+                Kept::Folder(folder, paths) => (folder, paths),
+                Kept::Event(orphan, path) => {
+                    let mask = Mask(orphan.mask);
+                    let changes = mask.changes(false, None);
+                    out.sink.tell(&path, changes, mask.is_folder(), orphan.process.as_ref());
+                    continue;
                 }
-                if let Some(target) = orphan.target {
-                    known.push((target, below(&paths, &orphan.name)));
-                }
+            };
+            // The last one pushed is the next.
+            for orphan in self.orphans.of(&folder).into_iter().rev() {
+                let (target, its_paths) = (orphan.target.clone(), below(&paths, &orphan.name));
+                let path = heard(&paths, &orphan.name, out.sink);
+                steps.extend(path.map(|path| Kept::Event(Box::new(orphan), path)));
+                steps.extend(target.map(|target| Kept::Folder(target, its_paths)));
             }
         }
     }
@@ -279,7 +289,7 @@ impl Fanotify {
     /// A folder was made or removed, or its inode changed: it is known where it is without asking.
     fn learn(&mut self, folder: Key, paths: Vec<PathBuf>, mask: Mask, out: Out<'_>) {
         if mask.is_removed() {
-            self.tell_kept(folder.clone(), &paths, out);
+            self.tell_kept(folder.clone(), paths.clone(), out);
         }
         self.places.learn(folder, paths);
     }
