@@ -60,7 +60,8 @@ const MAX_WAITING: usize = 64;
 
 /// A larger file waits for a worker of its own, so that no other file waits for it.
 pub const LARGE: u64 = 64 << 20;
-/// Bytes a second that a scan may count on. The base pack reads ten times as many, on a host that does nothing else.
+/// Bytes a second that a scan may count on. Two processors with sixteen busy programs still gave the base pack six
+/// million.
 const SLOWEST: u64 = 4 << 20;
 
 /// What the pool tells whoever counts: how scans ended, and whether it can scan at all.
