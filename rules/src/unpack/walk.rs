@@ -151,7 +151,7 @@ impl<'w> Walk<'w> {
     }
 
     /// Bytes may be a file that is seen and not held, of any size.
-    fn start_of(&mut self, bytes: &[u8], matters: bool, with: fn(&mut Self, &[u8])) {
+    fn start_of(&mut self, bytes: &[u8], matters: bool, with: impl FnOnce(&mut Self, &[u8])) {
         let most = usize::try_from(self.limits.entry).unwrap_or(usize::MAX).min(bytes.len());
         if matters && most < bytes.len() {
             self.trouble(NotSeen::Entry);
