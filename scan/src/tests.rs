@@ -210,7 +210,7 @@ fn a_hijacked_worker_gets_nothing() {
     ];
 
     for attempt in attempts {
-        let mut worker = Process::start(&program(), &load).unwrap();
+        let mut worker = Process::start(&program(), &pack).unwrap();
         match worker.ask(Request::Try(attempt), None, SOON) {
             Err(process::Gone::Crashed) | Ok(Reply::Tried { refused: Some(_) }) => {}
             other => panic!("{attempt:?} was not stopped: {other:?}"),
@@ -378,7 +378,7 @@ fn compiled(pack: &Pack, change: impl Fn(&mut Vec<u8>, &mut Form)) -> Compiled {
 }
 
 fn scanned(worker: &mut Process, what: What, bytes: &[u8]) -> Scanned {
-    let request = ScanRequest { what, limit: 1 << 20, millis: 10_000 };
+    let request = ScanRequest { what, limit: 1 << 20, millis: 10_000, externals: None };
     match worker.ask(Request::Scan(request), Some(file_of(bytes).as_fd()), SOON) {
         Ok(Reply::Scanned(reply)) => reply.scanned,
         other => panic!("{other:?}"),
