@@ -86,7 +86,14 @@ fn joined(script: &[u8]) -> (Vec<u8>, usize) {
 fn is_literal(from_before: &[u8]) -> bool {
     match from_before {
         [b'"' | b'\'', ..] => true,
-        [b' ' | b'\t' | b'(' | b',' | b'=' | b'[', a, b'.' | b'+' | b'&', b, ..] => a == b,
+        [
+            b' ' | b'\t' | b'(' | b',' | b'=' | b'[',
+            a,
+            b'.' | b'+' | b'&',
+            b,
+            b',' | b')' | b']' | b';',
+            ..,
+        ] => a == b,
         _ => false,
     }
 }
