@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn only_the_outermost_level_is_kept() {
-        assert_eq!(own_level(b"1 0 obj << /P << /F /A >> /F /B >>").trim_ascii(), b"/P     /F /B");
+        assert_eq!(own_level(b"1 0 obj << /P << /F /A >> /F /B >>").trim_ascii(), b"/P    /F /B");
     }
 
     #[test]

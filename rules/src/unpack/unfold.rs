@@ -70,7 +70,7 @@ fn joined(script: &[u8]) -> (Vec<u8>, usize) {
     let (mut out, mut count, mut from) = (Vec::with_capacity(script.len()), 0, 0);
     for at in memchr::memchr2_iter(b'"', b'\'', script) {
         // Empty strings and the insides of a joint that was passed are no joints.
-        let follows_text = at > from && !matches!(script[at - 1], b'"' | b'\'');
+        let follows_text = at > from && !is_literal(&script[at - 1..]);
         let Some(len) = (at >= from && follows_text).then(|| joint(&script[at..])).flatten() else {
             continue;
         };
@@ -80,6 +80,22 @@ fn joined(script: &[u8]) -> (Vec<u8>, usize) {
     }
     out.extend_from_slice(&script[from..]);
     (out, count)
+}
+
+/// Tells whether a quote ends an empty string or begins one of a single sign, as in `explode('.', $x)`.
+fn is_literal(from_before: &[u8]) -> bool {
+    match from_before {
+        [b'"' | b'\'', ..] => true,
+        [
+            b' ' | b'\t' | b'(' | b',' | b'=' | b'[',
+            a,
+            b'.' | b'+' | b'&',
+            b,
+            b',' | b')' | b']' | b';',
+            ..,
+        ] => a == b,
+        _ => false,
+    }
 }
 
 /// Tells how long `" . "` is, with blanks and comments in it.

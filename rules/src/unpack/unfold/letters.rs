@@ -28,7 +28,8 @@ pub(super) fn written_out(script: &[u8]) -> (Vec<u8>, usize) {
             at += 1;
             continue;
         };
-        count += text.iter().filter(|b| b.is_ascii_alphanumeric()).count();
+        let is_other = text != rest[..len];
+        count += text.iter().filter(|_| is_other).filter(|b| b.is_ascii_alphanumeric()).count();
         out.extend(text);
         at += len;
     }
