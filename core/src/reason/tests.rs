@@ -25,7 +25,8 @@ fn sample(code: &str) -> Reason {
             "kernel": 1, "queue": 2, "busy": 3, "failed": 4, "evicted": 5,
             "parts": [{ "part": "seccomp", "because": { "code": "kernel_lacks" } }],
             "offered": 21, "loaded": 22, "version": 23, "others": 24, "index": 25,
-            "at": "2026-11-22T03:00:00Z", "agent": "ab".repeat(32), "order": "cd".repeat(16), "name": "user.note", "folder": "/srv/c", "vi": "việt", "en": "english",
+            "at": "2026-11-22T03:00:00Z",
+            "until": "2026-11-22T04:00:00Z", "agent": "ab".repeat(32), "order": "cd".repeat(16), "name": "user.note", "folder": "/srv/c", "vi": "việt", "en": "english",
         })
     };
     let errors = [json!({ "errno": 13, "text": "Permission denied" }), json!("line 3: what")];

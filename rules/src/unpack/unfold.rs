@@ -2,7 +2,7 @@
 //! numbers, strings cut up and joined, short base64 and hexadecimal beside a word that decodes it.
 //!
 //! ```text
-//! <?php $f = "ba"."s\x6536".chr(52); eval($f("…"));   ─►   <?php $f = "base64"; eval($f("system($_GET[1]);"));
+//! $f = "ba"."s\x6536".chr(52); run($f("b25l"));   ─►   $f = "base64"; run($f("one"));
 //! ```
 //! What is undone stays in its place, because rules look at what stands around it. This is a guess and no
 //! interpreter: a decoded script is scanned beside the script as it is, never instead of it.
