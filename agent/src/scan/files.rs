@@ -192,11 +192,11 @@ impl Context {
             return false;
         }
         let _large = (inode.size > LARGE).then(|| self.large.enter()).flatten();
-        let Some((scan, changed)) = self.try_scan(path, &file, &inode).await else {
+        let Some((scan, now)) = self.try_scan(path, &file, &inode).await else {
             self.trouble(path, ScanOutcome::Unreadable).await;
             return false;
         };
-        let outcome = scan.scanned.outcome;
+        let (outcome, changed) = (scan.scanned.outcome, now != inode);
         if matches!(outcome, ScanOutcome::Crashed | ScanOutcome::Timeout) {
             self.with_memory(|m| m.parked.put(inode.clone(), scan.pack));
         }
@@ -208,25 +208,26 @@ impl Context {
         if outcome == ScanOutcome::Clean && !changed {
             self.clean.keep(&Stamp::from(&inode), scan.pack, begun);
         }
-        self.detections(path, &inode, process, scan).await;
+        self.detections(path, &now, process, scan).await;
         changed
     }
 
-    /// Scans, once more if the worker died on it, and compares the inode before and after.
+    /// Scans, once more if the worker died on it. Returns the inode as it is afterwards too: what was appended meanwhile is in
+    /// what was found.
     async fn try_scan(
         &self,
         path: &Untrusted,
         file: &std::fs::File,
         before: &Inode,
-    ) -> Option<(FileScan, bool)> {
+    ) -> Option<(FileScan, Inode)> {
         let mut scan = self.pool.scan_file(file.try_clone().ok()?, path).await;
         for _ in 1..TRIES {
             if scan.scanned.outcome == ScanOutcome::Crashed {
                 scan = self.pool.scan_file(file.try_clone().ok()?, path).await;
             }
         }
-        let changed = Opened::now(file).is_ok_and(|now| now != *before);
-        Some((scan, changed))
+        let now = Opened::now(file).unwrap_or_else(|_| before.clone());
+        Some((scan, now))
     }
 
     async fn detections(&self, path: &Untrusted, inode: &Inode, process: Option<Process>, scan: FileScan) {
