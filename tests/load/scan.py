@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Scans the same files with the same rules by `khien scan` and by its peers, and prints what each one cost.
 
-    tests/load/scan.py [--rules FILE|DIR]... [--rounds N] [--threads N] [FOLDER]...
+    tests/load/scan.py [--rules FILE|DIR | --generated N] [--rounds N] [--threads N] [FOLDER]...
 
-Without --rules it takes the base pack's sources, without FOLDER 20,000 small files that it makes itself and removes:
+Without --rules it takes the base pack's sources; --generated makes rules of the shapes that public collections have: most
+for programs of Windows, some for ELF, the rest for anything. A file that one of the programs does not compile is left
+out for all. Without FOLDER 20,000 small files that it makes itself and removes:
 then it needs nothing but a built `khien`. Peers are measured when they are on PATH:
 
     yr      cargo install yara-x-cli --version 1.22.1 --locked
@@ -40,6 +42,37 @@ def small_files(folder, count):
             body = (head + text + tail).encode()
         with open(os.path.join(where, f"{n}.{kind}"), "wb") as file:
             file.write(body)
+
+
+def generated(folder, count):
+    """Writes rules, a hundred in a file; always the same."""
+    chance = random.Random(6000)
+    heads = ["uint16(0) == 0x5A4D and filesize < {kb}KB and "] * 5 + ["uint32(0) == 0x464c457f and "] + ["filesize < {kb}KB and "] * 2 + [""] * 2
+    for first in range(0, count, 100):
+        with open(os.path.join(folder, f"{first // 100:04d}.yar"), "w", encoding="ascii") as file:
+            for n in range(first, min(first + 100, count)):
+                words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789_", k=chance.randint(8, 24))) for _ in range(5)]
+                bytes_ = " ".join(f"{chance.randrange(256):02x}" for _ in range(12))
+                head = chance.choice(heads).format(kb=chance.choice([100, 500, 2000, 10000]))
+                strings = "".join(f'        $s{i} = "{w}"{chance.choice(["", " wide ascii", " nocase"])}\n' for i, w in enumerate(words))
+                file.write(f"rule made_{n} {{\n    strings:\n{strings}        $h = {{ {bytes_} }}\n"
+                           f"    condition:\n        {head}(3 of ($s*) or $h)\n}}\n")
+
+
+def compiles(command):
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def for_all(rules, work, externals):
+    """Returns the rule files that every program at hand compiles, each tried alone."""
+    defines = [part for name in externals for part in ("-d", f"{name}=")]
+    good = []
+    for space, path in rules:
+        if shutil.which("yarac") and not compiles(["yarac", "-w", *defines, path, os.path.join(work, "one")]):
+            print(f"left out, yara does not compile it: {path}")
+        else:
+            good.append((space, path))
+    return good
 
 
 def sources(paths):
@@ -102,6 +135,7 @@ def matches(name, output, folder):
 def main():
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--rules", action="append", default=[])
+    asked.add_argument("--generated", type=int, default=0)
     asked.add_argument("--rounds", type=int, default=3)
     asked.add_argument("--threads", type=int, default=1)
     asked.add_argument("--files", type=int, default=20_000)
@@ -110,12 +144,15 @@ def main():
     program = os.environ.get("KHIEN", os.path.join(ROOT, "target", "release", "khien"))
     if not os.path.exists(program):
         sys.exit(f"{program} is missing: run `cargo build --release`, or name another in KHIEN")
-    paths = args.rules or [os.path.join(ROOT, "rules", "packs", "base")]
-    rules = [(f"n{i}", p) for i, p in enumerate(sources(paths))]
     externals = ["filename", "filepath", "extension", "filetype", "owner"]
     with tempfile.TemporaryDirectory(prefix="khien-load-") as work:
-        empty = os.path.join(work, "empty")
+        empty, made = os.path.join(work, "empty"), os.path.join(work, "rules")
         os.mkdir(empty)
+        os.mkdir(made)
+        if args.generated:
+            generated(made, args.generated)
+        paths = args.rules or [made if args.generated else os.path.join(ROOT, "rules", "packs", "base")]
+        rules = for_all([(f"n{i}", p) for i, p in enumerate(sources(paths))], work, externals)
         folders = [os.path.abspath(f) for f in args.folders]
         if not folders:
             folders = [os.path.join(work, "small")]
