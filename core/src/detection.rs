@@ -96,6 +96,10 @@ pub fn merge_key(agent: AgentId, rule: &RuleId, subject: &Subject) -> Sha256 {
             let FlowFacts { client, server, transport, name, url, .. } = &f.flow;
             format!("flow\0{transport:?}\0{}\0{server}\0{name:?}\0{url:?}", client.ip())
         }
+        // Each content that a file was given is an alert of its own: a later change must not hide an earlier one.
+        Subject::Conduct(ConductSubject { what: Conduct::Integrity(_), path, sha256, diff, .. }) => {
+            format!("integrity\0{path}\0{sha256:?}\0{diff:?}")
+        }
         Subject::Conduct(c) => format!("conduct\0{}", c.path),
         Subject::Agent(a) => format!("agent\0{}", a.what),
     };

@@ -93,3 +93,9 @@ pub(crate) fn stored(tx: &dyn Read) -> Option<Pack> {
         .inspect_err(|error| tracing::warn!(%error, "stored pack is not used"))
         .ok()
 }
+
+/// Returns the compiled forms that the current pack names.
+pub(crate) fn named(tx: &dyn Read) -> Vec<Form> {
+    let open = || Release::open(&tx.pack().ok()??.signed, &orders::trusted(tx).ok()?).ok();
+    open().map(|release| release.forms).unwrap_or_default()
+}

@@ -16,6 +16,7 @@ use khien_core::{
 };
 
 use crate::{
+    bundles,
     config::{self, Home},
     fault::Fault,
     hub::Hub,
@@ -24,19 +25,26 @@ use crate::{
 /// The most that are kept: those of the current pack and of one that is on its way. 512 MiB on the disk.
 const MAX_KEPT: usize = 16;
 
-/// Keeps one under the name that its bytes have.
+/// Keeps one under the name that its bytes have. When there are too many, the oldest goes that the current pack does not
+/// name: a push that came to nothing must not stand in the way of the next.
 pub(crate) async fn keep(hub: &Arc<Hub>, name: Sha256, bytes: Vec<u8>) -> Result<(), Fault> {
+    let named = hub.store.read(|tx| Ok(bundles::named(tx))).await?;
     let home = hub.home.clone();
-    blocking(move || store(&home, name, &bytes)).await?
+    blocking(move || store(&home, &named, name, &bytes)).await?
 }
 
-fn store(home: &Home, name: Sha256, bytes: &[u8]) -> io::Result<Result<(), Fault>> {
+fn store(home: &Home, named: &[Form], name: Sha256, bytes: &[u8]) -> io::Result<Result<(), Fault>> {
     if Sha256::of(bytes) != name {
         return Ok(Err(Fault::Conflict(Cause::FormOtherHash)));
     }
     let path = home.form_file(&name);
     if path.is_file() {
         return Ok(Ok(()));
+    }
+    let mut unnamed = unnamed(home, named)?;
+    if kept(home)?.len() >= MAX_KEPT && !unnamed.is_empty() {
+        unnamed.sort_by_key(|form| form.metadata().and_then(|m| m.modified()).ok());
+        fs::remove_file(unnamed[0].path())?;
     }
     if kept(home)?.len() >= MAX_KEPT {
         let what = Untrusted::from("compiled forms");
@@ -66,14 +74,16 @@ fn read_piece(file: &File, offset: u64) -> io::Result<Vec<u8>> {
 /// Forgets all that the current pack does not name. What cannot be removed is removed with the next pack.
 pub(crate) async fn sweep(hub: &Arc<Hub>, named: Vec<Form>) {
     let home = hub.home.clone();
-    let swept = blocking(move || {
-        let names: Vec<String> = named.iter().map(|form| form.sha256.to_string()).collect();
-        let unnamed = |e: &DirEntry| !names.iter().any(|name| e.file_name() == name.as_str());
-        kept(&home)?.iter().filter(|e| unnamed(e)).try_for_each(|e| fs::remove_file(e.path()))
-    });
+    let swept = blocking(move || unnamed(&home, &named)?.iter().try_for_each(|e| fs::remove_file(e.path())));
     if let Err(why) = swept.await {
         tracing::warn!(%why, "compiled forms of older packs cannot be removed");
     }
+}
+
+fn unnamed(home: &Home, named: &[Form]) -> io::Result<Vec<DirEntry>> {
+    let names: Vec<String> = named.iter().map(|form| form.sha256.to_string()).collect();
+    let is_named = |e: &DirEntry| names.iter().any(|name| e.file_name() == name.as_str());
+    Ok(kept(home)?.into_iter().filter(|e| !is_named(e)).collect())
 }
 
 fn kept(home: &Home) -> io::Result<Vec<DirEntry>> {

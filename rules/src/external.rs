@@ -6,6 +6,8 @@
 use khien_core::{Untrusted, event::Inside};
 use serde::{Deserialize, Serialize};
 
+use crate::unpack;
+
 /// The variables, each a string.
 pub const NAMES: [&str; 5] = ["filename", "filepath", "extension", "filetype", "owner"];
 
@@ -47,7 +49,8 @@ impl Externals {
     /// and its path goes on behind that of the outermost file.
     pub(crate) fn of(&self, inside: &Inside, bytes: &[u8]) -> [(&'static str, String); 5] {
         let mut path = text(&self.path);
-        for name in inside.names() {
+        // A file that is read in another way has the name that it had.
+        for name in inside.names().iter().filter(|name| !unpack::is_view(name.raw())) {
             path.push('/');
             path.push_str(&text(name));
         }
@@ -98,5 +101,13 @@ mod tests {
 
         assert_eq!(told, ["shell.jsp", "/srv/a.zip/in/x.tar/shell.jsp", ".jsp", "", "www-data"]);
         assert_eq!(values("/srv/.htaccess", &[], b"")[2], "");
+    }
+
+    #[test]
+    fn a_file_that_is_read_in_another_way_keeps_its_name() {
+        let told = values("/srv/a.zip", &["shell.jsp"], b"<%");
+
+        assert_eq!(values("/srv/a.zip", &["shell.jsp", "[decoded]"], b"<%"), told);
+        assert_eq!(values("/srv/x.py", &["[utf-16]", "[decoded]"], b""), values("/srv/x.py", &[], b""));
     }
 }

@@ -46,8 +46,16 @@ use khien_core::{
 
 use self::walk::Walk;
 
+/// The names of a file read in another way: the same bytes, other letters.
+const VIEWS: [&[u8]; 5] = [b"[decoded]", b"[rot13]", b"[reversed]", b"[utf-16]", b"[utf-32]"];
+
 /// Troubles that are told of one walk; the others are counted.
 pub const MAX_TROUBLES: usize = 16;
+
+/// Tells whether a name is that of a file read in another way.
+pub(crate) fn is_view(name: &[u8]) -> bool {
+    VIEWS.contains(&name)
+}
 
 /// Takes the inner files.
 pub trait Visitor {

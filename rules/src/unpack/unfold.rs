@@ -37,7 +37,7 @@ pub(super) fn walk(walk: &mut Walk<'_>, bytes: &[u8]) {
         if !walk.may_go_on() || !walk.count() || !walk.spend(view.len()) {
             return;
         }
-        walk.enter_blob(name, &view);
+        walk.enter_view(name, &view);
     }
 }
 

@@ -103,14 +103,21 @@ impl<'w> Walk<'w> {
         for kind in &kinds.list {
             self.look_as(*kind, source);
         }
-        if kinds.may_be_script && self.blobs < MAX_BLOBS_DEEP {
+        if kinds.may_be_script {
+            self.look_for_script(source);
+        }
+        if let Some(form) = kinds.wide {
+            self.whole(source, true, |walk, bytes| wide::walk(walk, form, bytes));
+        }
+    }
+
+    /// Looks for what a script carries in another form.
+    fn look_for_script(&mut self, source: Source<'_>) {
+        if self.blobs < MAX_BLOBS_DEEP {
             self.whole(source, false, |walk, bytes| {
                 blob::walk(walk, bytes);
                 unfold::walk(walk, bytes);
             });
-        }
-        if let Some(form) = kinds.wide {
-            self.whole(source, true, |walk, bytes| wide::walk(walk, form, bytes));
         }
     }
 
@@ -196,6 +203,18 @@ impl<'w> Walk<'w> {
     pub(super) fn enter_blob(&mut self, name: &[u8], bytes: &[u8]) {
         self.blobs += 1;
         self.enter(name, bytes);
+        self.blobs -= 1;
+    }
+
+    /// Does the same with a script as it reads. It begins with what it began with, so no container is looked for again.
+    pub(super) fn enter_view(&mut self, name: &[u8], bytes: &[u8]) {
+        self.blobs += 1;
+        self.inside(name, |walk| {
+            walk.hand_over(bytes, |walk, source| match walk.depth >= walk.limits.depth {
+                true => walk.trouble(NotSeen::Depth),
+                false => walk.look_for_script(source),
+            });
+        });
         self.blobs -= 1;
     }
 

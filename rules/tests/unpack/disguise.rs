@@ -10,6 +10,8 @@ use khien_rules::{
 
 use crate::{MARK, look, look_well, make};
 
+/// Opens code; never whole in this file, which must alarm nobody.
+const PHP: &str = concat!("<?", "php");
 /// What a page of a server does with a request, never whole in this file.
 const ORDER: &str = concat!("@ev", "al($_PO", "ST['x']);");
 
@@ -70,7 +72,7 @@ fn a_blob_in_wide_letters_is_decoded() {
 #[test]
 fn a_web_shell_in_wide_letters_is_found() {
     let engine = shipped();
-    let page = format!("<?php {ORDER} ?>");
+    let page = format!("{PHP} {ORDER} ?>");
 
     for bytes in all_wide(&page) {
         let hits = found(&engine, &bytes);
@@ -130,7 +132,7 @@ fn scripts() -> Vec<(&'static str, String)> {
 fn a_script_is_read_as_what_it_does_whatever_form_its_words_have() {
     let mark = MARK.trim_ascii_end();
     for (form, script) in scripts() {
-        for page in [format!("<?php {script}"), script] {
+        for page in [format!("{PHP} {script}"), script] {
             let seen = look_well("a.php", page.as_bytes());
             let holds = |bytes: &[u8]| bytes.windows(mark.len()).any(|w| w == mark);
 
@@ -155,7 +157,7 @@ fn short_blobs_are_found_with_what_stands_around_them() {
     ];
 
     for script in scripts {
-        let hits = found(&engine, format!("<?php {script}").as_bytes());
+        let hits = found(&engine, format!("{PHP} {script}").as_bytes());
         assert!(hits.contains(&"webshell.php.request_exec in [decoded]".to_owned()), "{script}: {hits:?}");
     }
 }
@@ -183,9 +185,9 @@ fn clean_scripts_stay_clean_in_every_form() {
 fn forms_within_forms_end_and_stay_within_the_limits() {
     // Each view of it is full of work again.
     let one = format!("str_rot13 strrev base64_decode hex2bin chr(99) '{}'.", make::base64(&[b'a'; 600]));
-    let script = format!("<?php {}", one.repeat(300));
+    let script = format!("{PHP} {}", one.repeat(300));
     let bomb = make::base64(&make::deflate(&b"a text and a text ".repeat(1 << 18)));
-    let bombs = format!("<?php base64_decode('{bomb}');").repeat(8);
+    let bombs = format!("{PHP} base64_decode('{bomb}');").repeat(8);
 
     for script in [script, bombs] {
         let (seen, outcome) = look("a.php", script.as_bytes());
@@ -194,4 +196,28 @@ fn forms_within_forms_end_and_stay_within_the_limits() {
         assert!(seen.files.iter().all(|(_, bytes)| bytes.len() < 24 << 20));
         assert!(seen.files.len() < 10_001, "{}", seen.files.len());
     }
+}
+
+#[test]
+fn packed_data_in_which_a_tag_happens_to_stand_is_no_script() {
+    // Bytes that do not pack lie in gzip as they are.
+    let mut noise: Vec<u8> = (0..8_000u32).flat_map(|n| khien_core::Sha256::of(&n.to_le_bytes()).0).collect();
+    for (at, bytes) in [(1_000, &b"<%\x00"[..]), (2_000, b"<?=\x01"), (30_000, b"x\".'y"), (90_000, b"x'+'y")]
+    {
+        noise[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    let packed = make::gzip(None, &noise);
+    assert!(packed.windows(3).any(|w| w == b"<%\x00"), "the bytes lie there as they are");
+
+    let (seen, outcome) = crate::look("a.gz", &packed);
+
+    assert_eq!(crate::troubles(&outcome), []);
+    assert_eq!(seen.files.len(), 1);
+}
+
+#[test]
+fn a_match_in_the_script_itself_is_told_there_and_not_in_how_it_reads() {
+    let script = format!("{PHP} {ORDER} $a = \"x\".\"y\"; ?>");
+
+    assert_eq!(found(&shipped(), script.as_bytes()), ["webshell.php.request_exec in "]);
 }
