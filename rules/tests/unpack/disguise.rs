@@ -202,7 +202,8 @@ fn forms_within_forms_end_and_stay_within_the_limits() {
 fn packed_data_in_which_a_tag_happens_to_stand_is_no_script() {
     // Bytes that do not pack lie in gzip as they are.
     let mut noise: Vec<u8> = (0..8_000u32).flat_map(|n| khien_core::Sha256::of(&n.to_le_bytes()).0).collect();
-    for (at, bytes) in [(1_000, &b"<%\x00"[..]), (2_000, b"<?=\x01"), (30_000, b"x\".'y"), (90_000, b"x'+'y")]
+    for (at, bytes) in
+        [(1_000, &b"<%\x00"[..]), (2_000, b"<\x3f=\x01"), (30_000, b"x\".'y"), (90_000, b"x'+'y")]
     {
         noise[at..at + bytes.len()].copy_from_slice(bytes);
     }
@@ -212,7 +213,8 @@ fn packed_data_in_which_a_tag_happens_to_stand_is_no_script() {
     let (seen, outcome) = crate::look("a.gz", &packed);
 
     assert_eq!(crate::troubles(&outcome), []);
-    assert_eq!(seen.files.len(), 1);
+    let ways: Vec<&String> = seen.files.iter().map(|(way, _)| way).collect();
+    assert!(ways.iter().all(|way| way.starts_with("(gzip)")), "{ways:?}");
 }
 
 #[test]
