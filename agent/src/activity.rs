@@ -64,7 +64,10 @@ pub(crate) enum Change {
 
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(dead_code, reason = "read by the listeners, which join with integrity and behaviour")]
+#[allow(
+    dead_code,
+    reason = "the time of blindness is read by tests only: who listens looks at everything again"
+)]
 #[allow(clippy::large_enum_variant, reason = "most notices are activities")]
 pub(crate) enum Notice {
     /// Something happened.
