@@ -16,13 +16,19 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use khien_core::{Timestamp, Untrusted, event::Process};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, sleep_until},
+};
 
 /// Activities that may wait for one listener.
 pub(crate) const QUEUE: usize = 65_536;
+/// Activities of so long are heard together.
+const TOGETHER: Duration = Duration::from_millis(10);
 /// Paths that one listener may have observed; more are cut, and that is said in the log.
 const MAX_OBSERVED: usize = 4_096;
 
@@ -37,8 +43,8 @@ pub(crate) struct Activity {
     pub(crate) folder: bool,
     /// When it was read, by the agent's clock.
     pub(crate) at: Timestamp,
-    /// Who did it, where the kernel tells.
-    pub(crate) process: Option<Process>,
+    /// Who did it, where the kernel tells; one for all who listen.
+    pub(crate) process: Option<Arc<Process>>,
 }
 
 /// What may happen to a name.
@@ -64,10 +70,6 @@ pub(crate) enum Change {
 
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(
-    dead_code,
-    reason = "the time of blindness is read by tests only: who listens looks at everything again"
-)]
 #[allow(clippy::large_enum_variant, reason = "most notices are activities")]
 pub(crate) enum Notice {
     /// Something happened.
@@ -104,6 +106,8 @@ pub(crate) struct Heard {
     /// What happened, in order.
     pub(crate) queue: mpsc::Receiver<Activity>,
     missed: Arc<Missed>,
+    /// Until then nothing is waited for.
+    rests: Option<Instant>,
 }
 
 impl Activities {
@@ -112,7 +116,7 @@ impl Activities {
         let (sender, queue) = mpsc::channel(QUEUE);
         let missed = Arc::<Missed>::default();
         self.listeners.push(Listener { queue: sender, missed: Arc::clone(&missed) });
-        Heard { queue, missed }
+        Heard { queue, missed, rests: None }
     }
 
     /// Returns where to say which paths outside the watched folders are told of.
@@ -155,15 +159,28 @@ impl Missed {
 
 impl Heard {
     /// Waits for what happens next. None when the watch has ended. May be called off and called again.
+    ///
+    /// What happens soon after comes together: to wake for each of a thousand activities a second costs more than to look
+    /// at them.
     pub(crate) async fn next(&mut self) -> Option<Notice> {
         loop {
             if let Some(since) = self.missed.take() {
                 return Some(Notice::Blind(since));
             }
+            if let Ok(activity) = self.queue.try_recv() {
+                return Some(Notice::Happened(activity));
+            }
+            if let Some(until) = self.rests.filter(|until| *until > Instant::now()) {
+                sleep_until(until).await;
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = self.missed.news.notified() => {}
-                activity = self.queue.recv() => return activity.map(Notice::Happened),
+                activity = self.queue.recv() => {
+                    self.rests = Some(Instant::now() + TOGETHER);
+                    return activity.map(Notice::Happened);
+                }
             }
         }
     }
@@ -203,6 +220,12 @@ impl Observed {
         *self.real.write().unwrap_or_else(PoisonError::into_inner) = real;
     }
 
+    /// Holds up whoever asks whether a path outside the watched folders is one of them.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> std::sync::RwLockWriteGuard<'_, HashSet<PathBuf>> {
+        self.real.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells whether a path is one of them, or below one.
     pub(crate) fn covers(&self, path: &Path) -> bool {
         let real = self.real.read().unwrap_or_else(PoisonError::into_inner);
@@ -226,6 +249,23 @@ mod tests {
         assert_eq!(heard.next().await, Some(Notice::Blind(Timestamp::new(2, 0).unwrap())));
         assert_eq!(heard.missed(), 2);
         assert_eq!(heard.next().await, Some(Notice::Happened(activity(1))));
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_rests_and_is_called_off_hears_all_in_order_also_the_end() {
+        let mut activities = Activities::default();
+        let mut heard = activities.listen();
+        activities.tell(&activity(1));
+        assert_eq!(heard.next().await, Some(Notice::Happened(activity(1))));
+
+        for second in 2..20 {
+            let early = tokio::time::timeout(Duration::from_millis(1), heard.next()).await;
+            assert!(early.is_err(), "{early:?}");
+            activities.tell(&activity(second));
+            assert_eq!(heard.next().await, Some(Notice::Happened(activity(second))));
+        }
+        drop(activities);
+        assert_eq!(heard.next().await, None);
     }
 
     #[tokio::test]

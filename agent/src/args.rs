@@ -5,6 +5,11 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use khien_core::{Lang, text::help};
 
+use crate::{
+    capture::{Trusted, Way},
+    pause,
+};
+
 /// Everything that was typed.
 #[derive(Debug, Parser)]
 #[command(name = "khien-agent", version, disable_help_subcommand = true)]
@@ -54,14 +59,30 @@ pub(crate) struct Run {
     pub(crate) exclude: Vec<PathBuf>,
     #[arg(long, value_name = "NAME", conflicts_with = "no_network")]
     pub(crate) interface: Vec<String>,
+    #[arg(long, value_name = "NAME", conflicts_with = "no_network")]
+    pub(crate) promiscuous: Vec<String>,
+    #[arg(long, value_name = "NETWORK", conflicts_with = "no_network", num_args = 1)]
+    pub(crate) trust: Vec<Trusted>,
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) capture_threads: u8,
+    #[arg(long, env = "KHIEN_CAPTURE", value_name = "auto|ring|plain", default_value = "auto")]
+    pub(crate) capture: Way,
     #[arg(long)]
     pub(crate) no_network: bool,
     #[arg(long)]
     pub(crate) no_integrity: bool,
+    #[arg(long, env = "KHIEN_NO_MEMORY")]
+    pub(crate) no_memory: bool,
     #[arg(long, env = "KHIEN_INTEGRITY_EVERY", value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) integrity_every: u64,
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub(crate) spool_mib: u64,
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(0..=65_536))]
+    pub(crate) records_mib: u64,
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3_660))]
+    pub(crate) records_days: u32,
+    #[arg(long, env = "KHIEN_PACKETS_MIB", value_name = "MIB", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=16_384))]
+    pub(crate) packets_mib: u64,
     #[arg(long, env = "KHIEN_CANARIES")]
     pub(crate) canaries: bool,
     #[arg(long)]
@@ -73,7 +94,7 @@ pub(crate) struct Run {
 pub(crate) struct Pause {
     #[arg(long, env = "KHIEN_AGENT_HOME", value_name = "DIR", default_value_os_t = default_home())]
     pub(crate) home: PathBuf,
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_440))]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=pause::LONGEST))]
     pub(crate) minutes: u32,
 }
 
@@ -189,7 +210,7 @@ mod tests {
         for words in [&["khien-agent", "--help"][..], &["khien-agent", "run", "--help"]] {
             let (vi, en) = (help_of(words, Lang::Vi), help_of(words, Lang::En));
 
-            assert!(vi.contains("Cách dùng: khien-agent") && vi.contains("Tuỳ chọn:"), "{vi}");
+            assert!(vi.contains("Cách dùng: khien-agent") && vi.contains("Tùy chọn:"), "{vi}");
             assert!(!vi.contains("Usage") && !vi.contains("Options:") && !vi.contains("Print help"), "{vi}");
             assert!(en.contains("Usage: khien-agent") && en.contains("Options:"), "{en}");
         }

@@ -2,13 +2,14 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use khien_core::signature::OperatorKey;
+use khien_scan::open::Opened;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
@@ -79,8 +80,13 @@ impl Home {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // A pipe without a reader is refused at once instead of waited for.
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
             .open(self.join("lock"))
             .context("cannot open the lock file")?;
+        if !file.metadata()?.is_file() {
+            bail!("{} is no regular file", self.join("lock").display());
+        }
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -91,13 +97,7 @@ impl Home {
     /// Writes a file, 0600, so that after a crash either the old or the new one is there, whole.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         let part = self.join(&format!("{name}.part"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&part)
-            .with_context(|| format!("cannot write {}", part.display()))?;
+        let mut file = anew(&part).with_context(|| format!("cannot write {}", part.display()))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&part, self.join(name))?;
@@ -108,11 +108,8 @@ impl Home {
     /// Reads a file of at most `max` bytes; `None` if there is none.
     pub(crate) fn read(&self, name: &str, max: u64) -> anyhow::Result<Option<Vec<u8>>> {
         let place = self.join(name);
-        let file = match File::open(&place) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", place.display())),
-        };
+        let found = existing(&place).with_context(|| format!("cannot read {}", place.display()))?;
+        let Some(file) = found else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(max + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > max {
@@ -142,6 +139,29 @@ impl Home {
     pub(crate) fn store_enrolment(&self, enrolment: &Enrolment) -> anyhow::Result<()> {
         self.write(ENROLMENT, &serde_json::to_vec_pretty(enrolment)?)
     }
+}
+
+/// Opens a file of the agent's own to read it; none if nothing is there. A pipe, a device or a link in its place is
+/// refused: to open one could hold the agent up or lead it elsewhere.
+pub(crate) fn existing(place: &Path) -> io::Result<Option<File>> {
+    if let Ok(opened) = Opened::at(place) {
+        return Ok(Some(opened.file));
+    }
+    match fs::symlink_metadata(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(found) if found.is_file() => Err(io::ErrorKind::PermissionDenied.into()),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+    }
+}
+
+/// Makes a file of the agent's own, 0600, in the place of whatever file, pipe or link is there.
+pub(crate) fn anew(place: &Path) -> io::Result<File> {
+    match fs::remove_file(place) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)
 }
 
 /// Where sites usually lie.
@@ -185,9 +205,7 @@ pub(crate) fn settled(folders: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         match dir.canonicalize() {
             Ok(dir) if dir.is_dir() => real.push(dir),
             Ok(dir) => bail!("cannot watch {}: not a folder", dir.display()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                real.push(std::path::absolute(dir)?)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => real.push(std::path::absolute(dir)?),
             Err(error) => return Err(error).with_context(|| format!("cannot watch {}", dir.display())),
         }
     }
@@ -225,6 +243,37 @@ mod tests {
         assert_eq!(home.read("x", 6).unwrap().as_deref(), Some(&b"secret"[..]));
         assert!(home.read("x", 5).is_err());
         assert!(home.read("y", 5).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_no_regular_file_holds_nobody_up_and_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(&dir.path().join("agent")).unwrap();
+        let target = dir.path().join("target");
+        fs::write(&target, "kept").unwrap();
+        for name in ["pipe", "new.part", "lock"] {
+            let at = home.join(name);
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                at,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::from_raw_mode(0o600),
+                0,
+            )
+            .unwrap();
+        }
+        for name in ["link", "old.part"] {
+            std::os::unix::fs::symlink(&target, home.join(name)).unwrap();
+        }
+
+        assert!(home.read("pipe", 10).is_err() && home.read("link", 10).is_err());
+        assert!(home.claim().is_err());
+        home.write("new", b"new").unwrap();
+        home.write("old", b"old").unwrap();
+
+        assert_eq!(home.read("new", 10).unwrap().as_deref(), Some(&b"new"[..]));
+        assert_eq!(home.read("old", 10).unwrap().as_deref(), Some(&b"old"[..]));
+        assert_eq!(fs::read_to_string(target).unwrap(), "kept");
     }
 
     #[test]

@@ -2,13 +2,18 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use khien_core::{Timestamp, Untrusted, event::ScanOutcome, protocol::Report};
 use tokio::sync::mpsc;
 
-use crate::spool::{Spool, SpoolError};
+use crate::{
+    scan::{clean::Clean, doubt::Doubt},
+    spool::{Spool, SpoolError},
+    story::Stories,
+};
 
 /// How many reports may wait on their way from the sensors to the spool.
 pub(crate) const QUEUE: usize = 4_096;
@@ -19,18 +24,30 @@ const QUIET: Duration = Duration::from_secs(60);
 /// More files than this are not remembered; what is not remembered is reported.
 const MAX_QUIET: usize = 4_096;
 
-/// Runs until the last sensor has let go of its end.
+/// Runs until the last sensor has let go of its end. What throws doubt on file times has every file scanned again.
 ///
 /// # Errors
 /// When the spool is gone. A spool that only cannot be written, because the disk is full, is an error in the log, and
 /// the loss is reported when it can be written again.
-pub(crate) async fn run(mut reports: mpsc::Receiver<Report>, spool: Spool) -> Result<(), SpoolError> {
-    let mut heard = Heard::default();
+pub(crate) async fn run(
+    mut reports: mpsc::Receiver<Report>,
+    spool: Spool,
+    clean: Arc<Clean>,
+    stories: Stories,
+) -> Result<(), SpoolError> {
+    let (mut heard, mut doubt) = (Heard::default(), Doubt::default());
     let mut lost: Option<(u64, Timestamp)> = None;
     let mut group = Vec::new();
     while reports.recv_many(&mut group, GROUP).await > 0 {
         let now = Timestamp::now();
+        group.iter_mut().for_each(|report| stories.tell(report));
         let fresh: Vec<Report> = group.drain(..).filter(|r| heard.is_new(r, Instant::now())).collect();
+        if doubt.is_thrown(&fresh, Instant::now()) {
+            tracing::warn!(
+                "something hides on this host: file times are not trusted, every file is scanned again"
+            );
+            clean.forget_all();
+        }
         let count = fresh.len() as u64;
         match spool.append(fresh, now).await {
             Ok(()) => tell(&spool, &mut lost, now).await?,

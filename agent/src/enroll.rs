@@ -3,7 +3,11 @@
 //! The operators' keys come from the token, that is from an operator and not from the hub: a captured hub cannot make
 //! itself an operator.
 
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{Read, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use data_encoding::BASE64;
@@ -13,6 +17,7 @@ use khien_core::{
     protocol::{self, Token},
     text::{Message, agent as words},
 };
+use khien_scan::open::Opened;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 
 use crate::{
@@ -24,6 +29,10 @@ use crate::{
 /// The longest token: a CA certificate and a hundred operators are far less.
 const MAX_TOKEN: usize = 64 << 10;
 const MAX_OPERATORS: usize = 100;
+/// What says which system this is; on most it is a link.
+const SYSTEM: &str = "/etc/os-release";
+/// More of it is not read.
+const MAX_SYSTEM: u64 = 64 << 10;
 
 /// Enrols and prints the agent's identity as one line of JSON. A folder that is enrolled with this hub is left alone.
 pub(crate) async fn enroll(options: &args::Enroll, lang: Lang) -> anyhow::Result<ExitCode> {
@@ -113,7 +122,7 @@ fn read_token(line: &str) -> Result<Token, Message> {
 /// Says what host this is.
 pub(crate) fn host_facts() -> HostFacts {
     let uname = rustix::system::uname();
-    let system = pretty_name().unwrap_or_else(|| "Linux".to_owned());
+    let system = pretty_name(Path::new(SYSTEM)).unwrap_or_else(|| "Linux".to_owned());
     let kernel = uname.release().to_string_lossy();
     HostFacts {
         host: Untrusted::new(uname.nodename().to_bytes()),
@@ -122,8 +131,10 @@ pub(crate) fn host_facts() -> HostFacts {
     }
 }
 
-fn pretty_name() -> Option<String> {
-    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+fn pretty_name(path: &Path) -> Option<String> {
+    let mut text = Vec::new();
+    Opened::at_or_behind(path).ok()?.file.take(MAX_SYSTEM).read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text);
     let name = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="))?;
     Some(name.trim_matches('"').to_owned())
 }
@@ -148,6 +159,25 @@ mod tests {
     #[test]
     fn a_token_is_read_with_the_blanks_of_copying() {
         assert_eq!(read_token(&format!("  {}\n", token(1))).unwrap().hub, "hub.example:8443");
+    }
+
+    #[test]
+    fn the_name_of_the_system_is_read_behind_a_link_and_from_no_more_than_a_bounded_regular_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().canonicalize().unwrap();
+        let name = "PRETTY_NAME=\"Debian 13\"\n";
+        std::fs::write(at.join("file"), name).unwrap();
+        std::os::unix::fs::symlink("file", at.join("link")).unwrap();
+        let long = format!("{}\n{name}", "#".repeat(usize::try_from(MAX_SYSTEM).unwrap()));
+        std::fs::write(at.join("long"), long).unwrap();
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, at.join("pipe"), fifo, mode, 0).unwrap();
+
+        assert_eq!(pretty_name(&at.join("link")).as_deref(), Some("Debian 13"));
+        // Who opens a pipe waits for somebody who writes to it.
+        for name in ["long", "pipe", "none"] {
+            assert_eq!(pretty_name(&at.join(name)), None, "{name}");
+        }
     }
 
     #[test]

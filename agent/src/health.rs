@@ -4,13 +4,13 @@ use std::{
     collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use khien_core::{
     Untrusted,
-    asset::{Coverage, Health, IntegrityState, Sensor, WalkProgress},
+    asset::{Coverage, Health, IntegrityState, ScanProgress, Sensor, WalkProgress, Wire},
     event::ScanOutcome,
 };
 use khien_scan::Gauge;
@@ -20,15 +20,28 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     coverage: Mutex<BTreeMap<(Sensor, Untrusted), Coverage>>,
-    scans: Mutex<BTreeMap<ScanOutcome, u64>>,
+    scans: Mutex<Scans>,
     walk: Mutex<Option<WalkProgress>>,
     integrity: Mutex<Option<IntegrityState>>,
+    ordered: Mutex<Option<ScanProgress>>,
     /// Wakes the heartbeat when something changed that the team should see at once.
     changed: Notify,
     packets: AtomicU64,
     packets_dropped: AtomicU64,
-    pack: AtomicU64,
+    wires: Mutex<BTreeMap<Untrusted, Wire>>,
     backlog: AtomicU64,
+    /// 0 while others do not need the host.
+    percent_while_busy: AtomicU32,
+}
+
+/// How scans ended.
+#[derive(Debug, Default)]
+struct Scans {
+    pack: u64,
+    /// Since start.
+    all: BTreeMap<ScanOutcome, u64>,
+    /// What `all` was when the pack took the place of another one.
+    before: Option<BTreeMap<ScanOutcome, u64>>,
 }
 
 impl Gauge for Meter {
@@ -69,6 +82,11 @@ impl Meter {
         *self.walk.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 
+    /// States how far the ordered scan is; none when none goes on.
+    pub(crate) fn scans_as_ordered(&self, progress: Option<ScanProgress>) {
+        *self.ordered.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
     /// States what is compared with what it was.
     pub(crate) fn keeps(&self, state: IntegrityState) {
         *self.integrity.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
@@ -81,7 +99,8 @@ impl Meter {
 
     /// Counts a scan.
     pub(crate) fn scanned(&self, outcome: ScanOutcome) {
-        *self.scans.lock().unwrap_or_else(PoisonError::into_inner).entry(outcome).or_default() += 1;
+        let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        *scans.all.entry(outcome).or_default() += 1;
     }
 
     /// Counts packets: seen, and of those that came how many were dropped.
@@ -90,9 +109,15 @@ impl Meter {
         self.packets_dropped.fetch_add(dropped, Ordering::Relaxed);
     }
 
+    /// States what came by on an interface since start.
+    pub(crate) fn wire(&self, wire: Wire) {
+        let mut all = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(wire.interface.clone(), wire);
+    }
+
     /// States which pack is loaded.
     pub(crate) fn loaded(&self, pack: u64) {
-        self.pack.store(pack, Ordering::Relaxed);
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).loaded(pack);
         self.changed.notify_one();
     }
 
@@ -101,8 +126,19 @@ impl Meter {
         self.backlog.store(records, Ordering::Relaxed);
     }
 
+    /// States that others need the host, and which percentage of its time a walk may work then; none if they do not.
+    pub(crate) fn others_need(&self, percent: Option<u32>) {
+        self.percent_while_busy.store(percent.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Returns which percentage of its time a walk may work because others need the host; none if they do not.
+    pub(crate) fn percent_while_busy(&self) -> Option<u32> {
+        Some(self.percent_while_busy.load(Ordering::Relaxed)).filter(|percent| *percent > 0)
+    }
+
     /// Returns the whole state; `memory` is resident bytes of the agent and its workers.
     pub(crate) fn health(&self, memory: u64) -> Health {
+        let scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
         Health {
             coverage: self
                 .coverage
@@ -112,14 +148,35 @@ impl Meter {
                 .cloned()
                 .collect(),
             backlog: self.backlog.load(Ordering::Relaxed),
-            scans: self.scans.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            scans: scans.all.clone(),
+            scans_with_pack: scans.with_pack(),
             packets: self.packets.load(Ordering::Relaxed),
             packets_dropped: self.packets_dropped.load(Ordering::Relaxed),
-            pack: self.pack.load(Ordering::Relaxed),
+            wires: self.wires.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect(),
+            pack: scans.pack,
             memory,
             walk: self.walk.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             integrity: self.integrity.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            ordered: self.ordered.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
+    }
+}
+
+impl Scans {
+    fn loaded(&mut self, pack: u64) {
+        let before = std::mem::replace(&mut self.pack, pack);
+        if before != 0 && before != pack {
+            self.before = Some(self.all.clone());
+        }
+    }
+
+    /// Returns how scans ended since the pack took the place of another one.
+    fn with_pack(&self) -> BTreeMap<ScanOutcome, u64> {
+        let Some(before) = &self.before else { return BTreeMap::new() };
+        let since = |(outcome, n): (&ScanOutcome, &u64)| {
+            (*outcome, n.saturating_sub(before.get(outcome).copied().unwrap_or(0)))
+        };
+        self.all.iter().map(since).filter(|(_, n)| *n > 0).collect()
     }
 }
 
@@ -141,4 +198,30 @@ fn resident(statm: &str) -> u64 {
     let text = std::fs::read_to_string(statm).unwrap_or_default();
     let pages = text.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
     pages * rustix::param::page_size() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scans_with_a_pack_are_counted_from_when_it_took_the_place_of_another_one() {
+        let meter = Meter::default();
+        let scanned = |outcome, times| (0..times).for_each(|_| meter.scanned(outcome));
+        meter.loaded(1);
+        scanned(ScanOutcome::Clean, 5);
+        scanned(ScanOutcome::Timeout, 1);
+        assert_eq!(meter.health(0).scans_with_pack, BTreeMap::new());
+
+        meter.loaded(2);
+        meter.loaded(2);
+        scanned(ScanOutcome::Clean, 3);
+
+        let health = meter.health(0);
+        assert_eq!((health.pack, health.scans[&ScanOutcome::Clean]), (2, 8));
+        assert_eq!(health.scans_with_pack, [(ScanOutcome::Clean, 3)].into());
+        meter.loaded(3);
+        scanned(ScanOutcome::Timeout, 2);
+        assert_eq!(meter.health(0).scans_with_pack, [(ScanOutcome::Timeout, 2)].into());
+    }
 }

@@ -23,7 +23,6 @@ use anyhow::Context;
 use khien_core::{
     Timestamp, Untrusted,
     asset::{Coverage, Sensor, Sight},
-    event::Process,
     policy::Policy,
     protocol::Report,
     reason::Reason,
@@ -38,17 +37,25 @@ use crate::{
     activity::{Activity, Change, Heard, Notice, Observed},
     health::Meter,
     spool::{Spool, SpoolError},
+    watch::gaps::Gaps,
 };
 use keeper::{Keeper, Occasion};
+use who::Who;
 
 mod diff;
+mod gaps;
 mod keeper;
+mod locks;
 mod packages;
 mod pending;
 mod place;
 mod store;
 mod survey;
+mod weight;
+mod who;
 
+/// Of what the policy names as a whole; what is less of it in one respect has a scope of its own.
+const SCOPE: &str = "policy";
 /// Where dpkg keeps its database.
 const DPKG: &str = "/var/lib/dpkg";
 /// How often it is looked whether waiting changes are due.
@@ -112,7 +119,7 @@ async fn first(
     meter: &Meter,
 ) -> anyhow::Result<Arc<Policy>> {
     if tokio::time::timeout(FIRST_PACK, policy.wait_for(Option::is_some)).await.is_err() {
-        cover(meter, Sight::Blind, Some(Reason::NoPack));
+        cover(meter, SCOPE, Sight::Blind, Some(Reason::NoPack));
     }
     let policy = policy.wait_for(Option::is_some).await.context("no more packs come")?;
     policy.clone().context("the policy is there")
@@ -141,10 +148,14 @@ struct Watcher {
     /// Away while it works in a thread of its own.
     keeper: Option<Keeper>,
     users: Users,
+    /// Mounts that are left out.
+    mounts: Gaps,
     walks: tokio::time::Interval,
     tells: tokio::time::Interval,
     /// Whether what was heard asks for a walk.
     asked: bool,
+    /// Whether changes that were made while no agent ran are still to be told.
+    unwatched: bool,
     walked: Option<Instant>,
 }
 
@@ -170,12 +181,14 @@ impl Watcher {
         let mut tells = interval(TELL_EVERY);
         tells.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
+            mounts: Gaps::of(Sensor::Integrity, Arc::clone(&links.meter)),
             links,
             keeper: Some(keeper),
             users: Users::default(),
             walks,
             tells,
             asked: false,
+            unwatched: false,
             walked: None,
         })
     }
@@ -245,25 +258,22 @@ impl Watcher {
     async fn walk(&mut self, unwatched: bool) -> anyhow::Result<()> {
         let stop = self.links.shutdown.clone();
         self.asked = false;
+        let unwatched = unwatched || self.unwatched;
         let walked = self.work(move |keeper| keeper.walk(unwatched, &|| *stop.borrow())).await?;
         self.walked = Some(Instant::now());
         walked.context("cannot keep the baseline of files")?;
+        // What was left for later is told first.
+        self.asked |= self.leaves_changes();
+        self.unwatched = unwatched && self.leaves_changes();
         self.state();
         Ok(())
     }
 
     /// Looks at the paths of which something was heard, each once. What was missed, a walk finds.
     async fn hear(&mut self, activities: Vec<Activity>) -> anyhow::Result<()> {
-        let mut makers: BTreeMap<PathBuf, Option<Process>> = BTreeMap::new();
-        for activity in activities {
-            let Activity { path, change, process, .. } = activity;
-            if let Change::MovedIn { from: Some(from) } = change {
-                makers.insert(named(&from), process.clone());
-            }
-            makers.insert(named(&path), process);
-        }
+        let makers = makers(activities);
         let due = self.work(move |keeper| heard(keeper, makers)).await?;
-        self.asked |= due.context("cannot keep the baseline of files")?;
+        self.asked |= due.context("cannot keep the baseline of files")? || self.leaves_changes();
         Ok(())
     }
 
@@ -296,19 +306,24 @@ impl Watcher {
     }
 
     /// States what is seen.
-    fn state(&self) {
+    fn state(&mut self) {
         let Some(keeper) = &self.keeper else { return };
+        self.mounts.mounts(&keeper.gaps().mounts.iter().collect::<Vec<_>>());
         if let Some(state) = keeper.state() {
             self.links.meter.keeps(state);
         }
-        let limit = survey::MAX_PLACES as u64;
-        let less = match keeper.gaps() {
-            (_, true) => Some(Reason::FilesBeyondLimit { limit }),
-            (0, false) => None,
-            (count, false) => Some(Reason::FilesUnread { count }),
-        };
-        let sight = if less.is_some() { Sight::Reduced } else { Sight::Full };
-        cover(&self.links.meter, sight, less);
+        for (scope, less) in keeper.gaps().told() {
+            match less {
+                None if scope == SCOPE => cover(&self.links.meter, scope, Sight::Full, None),
+                None => self.links.meter.uncover(Sensor::Integrity, &Untrusted::from(scope)),
+                less => cover(&self.links.meter, scope, Sight::Reduced, less),
+            }
+        }
+    }
+
+    /// Tells whether more changed than can be told at once.
+    fn leaves_changes(&self) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.gaps().waiting > 0)
     }
 
     /// Works with the keeper in a thread that may block.
@@ -327,11 +342,25 @@ impl Watcher {
     }
 }
 
-fn heard(keeper: &mut Keeper, makers: BTreeMap<PathBuf, Option<Process>>) -> Result<bool, store::StoreError> {
+/// Returns each path of which something was heard, and who did it.
+fn makers(activities: Vec<Activity>) -> BTreeMap<PathBuf, Who> {
+    let mut makers = BTreeMap::<PathBuf, Who>::new();
+    for Activity { path, change, process, .. } in activities {
+        let who = Who::of(&change, process.as_deref().cloned());
+        if let Change::MovedIn { from: Some(from) } = &change {
+            makers.entry(named(from)).or_default().and_then(who.clone());
+        }
+        makers.entry(named(&path)).or_default().and_then(who);
+    }
+    makers
+}
+
+fn heard(keeper: &mut Keeper, makers: BTreeMap<PathBuf, Who>) -> Result<bool, store::StoreError> {
     let mut walk = false;
-    for (path, process) in makers {
+    keeper.leave_out();
+    for (path, who) in makers {
         if keeper.names(&path) {
-            walk |= keeper.heard(&path, &Occasion { process, unwatched: false })?;
+            walk |= keeper.heard(&path, &Occasion { who, unwatched: false })?;
         }
     }
     Ok(walk)
@@ -342,11 +371,11 @@ fn named(path: &Untrusted) -> PathBuf {
     Path::new(std::ffi::OsStr::from_bytes(path.raw())).to_owned()
 }
 
-fn cover(meter: &Meter, sight: Sight, reason: Option<Reason>) {
+fn cover(meter: &Meter, scope: &str, sight: Sight, reason: Option<Reason>) {
     let backend = "baseline".to_owned();
     meter.cover(Coverage {
         sensor: Sensor::Integrity,
-        scope: Untrusted::from("policy"),
+        scope: Untrusted::from(scope),
         backend,
         sight,
         reason,

@@ -8,10 +8,12 @@
 //!              ├─ answered ──► the receipt is on its way: nothing
 //!              └─ settled ───► the hub had the receipt and asks again: refused as replayed
 //! ```
+//! A scan takes long, so that it goes on beside the other orders ([`scan`]); one that the agent died over is not begun again. A
+//! search of the records goes on beside them, too ([`search`]), and is begun again.
 
 use khien_core::{
     AgentId, OrderId, Timestamp,
-    mandate::{self, Mandate, Refusal},
+    mandate::{self, Refusal},
     order::{Allowed, Order, Outcome, Receipt, Verb},
     protocol::Report,
     reason::Reason,
@@ -20,6 +22,8 @@ use khien_core::{
 use tokio::sync::mpsc;
 
 use crate::{
+    packets::Packets,
+    records::Records,
     respond::{Leave, Responder},
     spool::{Known, Spool, SpoolError},
     uplink::{Asked, Line, name},
@@ -29,10 +33,14 @@ mod evidence;
 #[cfg(test)]
 mod killed;
 mod refused;
+mod scan;
+mod search;
 #[cfg(test)]
 mod tests;
 
 use refused::Told;
+pub(crate) use scan::Scans;
+use search::Searches;
 
 /// How many orders may wait for those before them.
 pub(crate) const QUEUE: usize = 1_024;
@@ -52,6 +60,13 @@ pub(crate) struct Desk {
     pub(crate) responder: Responder,
     /// The line to the hub, for evidence.
     pub(crate) line: Line,
+    /// What scans as ordered.
+    pub(crate) scans: Scans,
+    /// What is kept of the network, if anything is.
+    pub(crate) records: Option<Records>,
+    /// The packets of the last moments, if any are kept.
+    pub(crate) packets: Option<Packets>,
+    searches: Searches,
     told: Told,
 }
 
@@ -64,7 +79,18 @@ impl Desk {
         responder: Responder,
         line: Line,
     ) -> Self {
-        Self { me, operators, spool, responder, line, told: Told::default() }
+        let (scans, searches, told) = (Scans::default(), Searches::default(), Told::default());
+        Self { me, operators, spool, responder, line, scans, records: None, packets: None, searches, told }
+    }
+
+    /// Hands orders to scan to who carries them out.
+    pub(crate) fn scanning(self, scans: Scans) -> Self {
+        Self { scans, ..self }
+    }
+
+    /// Answers orders about the network from these records and these packets.
+    pub(crate) fn keeping(self, records: Option<Records>, packets: Option<Packets>) -> Self {
+        Self { records, packets, ..self }
     }
 
     /// Takes up what was begun and not answered, and then what comes, until the uplink is gone.
@@ -101,12 +127,26 @@ impl Desk {
             Ok((id, allowed)) => match self.spool.known(id, poll).await? {
                 Known::Answered => Ok(()),
                 Known::Settled => self.refuse(&order, &Refusal::Replayed(id), now).await,
-                Known::New | Known::Begun => {
-                    self.spool.begin_order(id, order, now).await?;
-                    self.answer(id, allowed, Leave::Act).await
-                }
+                Known::New | Known::Begun => self.begin(id, order, allowed, now).await,
             },
         }
+    }
+
+    async fn begin(
+        &mut self,
+        id: OrderId,
+        order: Order,
+        allowed: Allowed,
+        now: Timestamp,
+    ) -> Result<(), SpoolError> {
+        if let Some(scope) = allowed.verb.scans() {
+            return self.scan(id, order, scope, now).await;
+        }
+        if let Verb::StopScan { scan } = allowed.verb {
+            return self.stop(id, order, scan, now).await;
+        }
+        self.spool.begin_order(id, order, now).await?;
+        self.answer(id, allowed, Leave::Act).await
     }
 
     /// Goes on with an order that was accepted in its time. If that time is over by now nothing more is done to the
@@ -139,13 +179,23 @@ impl Desk {
     }
 
     async fn answer(&mut self, id: OrderId, allowed: Allowed, leave: Leave) -> Result<(), SpoolError> {
+        if let Verb::SearchRecords(query) = allowed.verb {
+            return self.search(id, query, leave).await;
+        }
         let verb = allowed.verb.name();
-        let preserves = matches!(allowed.verb, Verb::PreserveFile(_));
+        let preserves = allowed.verb.preserves();
         let outcome = match self.carry_out(id, allowed.verb, leave).await {
             Ok(outcome) => outcome,
             Err(reason) => Outcome::Failed { reason },
         };
-        tracing::info!(order = %id, verb, ?outcome, "an order is answered");
+        // Never what was found: names, addresses and processes of a whole network are not for the log.
+        let (ended, reason) = match &outcome {
+            Outcome::Done { .. } => ("done", None),
+            Outcome::Scanned { .. } => ("scanned", None),
+            Outcome::Searched { .. } => ("searched", None),
+            Outcome::Failed { reason } => ("failed", Some(reason)),
+        };
+        tracing::info!(order = %id, verb, ended, ?reason, "an order is answered");
         let now = Timestamp::now();
         self.spool.end_order(Receipt { order: id, at: now, outcome }, now).await?;
         if preserves {
@@ -159,6 +209,21 @@ impl Desk {
     async fn carry_out(&mut self, id: OrderId, verb: Verb, leave: Leave) -> Result<Outcome, Reason> {
         if let Verb::PreserveFile(file) = verb {
             let preserved = evidence::preserve(&self.responder, &mut self.line, id, file, leave).await?;
+            return Ok(Outcome::Done { evidence: Some(preserved) });
+        }
+        // These come here only when the agent died over them. What a scan found was told, and none goes on any more.
+        if verb.scans().is_some() {
+            return Err(Reason::ScanCutOff);
+        }
+        if let Verb::StopScan { scan } = verb {
+            self.scans.keep_from(scan);
+            return Ok(Outcome::Done { evidence: None });
+        }
+        if let Verb::PreservePackets(target) = verb {
+            let packets = self.packets.clone().ok_or(Reason::PacketsNotKept)?;
+            let taken = (packets, target);
+            let preserved =
+                evidence::preserve_packets(&self.responder, &mut self.line, id, taken, leave).await?;
             return Ok(Outcome::Done { evidence: Some(preserved) });
         }
         let responder = self.responder.clone();
@@ -175,7 +240,9 @@ impl Desk {
             (reason, 0) => reason,
             (reason, others) => Reason::OthersUnreported { others, because: Box::new(reason) },
         };
-        self.spool.append(vec![Report::Refused { order: claimed(order), reason, at: now }], now).await
+        self.spool
+            .append(vec![Report::Refused { order: mandate::claimed_id(order), reason, at: now }], now)
+            .await
     }
 }
 
@@ -190,10 +257,4 @@ fn waits_for_the_spool(done: Result<(), SpoolError>) -> Result<(), SpoolError> {
         }
         Ok(()) => Ok(()),
     }
-}
-
-/// Returns the name that a refused order claims: nothing to trust, but the hub knows by it which order it was.
-fn claimed(order: &Order) -> Option<OrderId> {
-    let mandate: Mandate = serde_json::from_str(&order.mandate.body).ok()?;
-    Some(mandate.order_id(order.index))
 }

@@ -3,28 +3,30 @@
 //! Its compiled form is machine code. It is fetched and kept only if the signed pack names it for this engine and
 //! processor; whatever is wrong with it, the rules are compiled from their source.
 
-use std::{
-    fs::File,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use khien_core::{
     Sha256, Timestamp,
-    bundle::{Form, MAX_PACK, Pack, Release},
+    bundle::{Form, MAX_PACK, Release},
     policy::Policy,
     protocol::Report,
     reason::{Reason, quoted},
     signature::{OperatorKey, Signed},
 };
-use khien_rules::{compiled, indicator::Domains};
+use khien_rules::{compiled, indicator::network::Network, sieve::Sieve};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use khien_scan::{Compiled, Pool};
+use khien_scan::{Compiled, Pool, trim};
 
-use crate::{config::Home, health::Meter, spool::Spool, uplink::Hub};
+use crate::{
+    config::{self, Home},
+    health::Meter,
+    spool::Spool,
+    uplink::Hub,
+};
 
 const FILE: &str = "pack.json";
 /// The compiled form of the pack, as it came.
@@ -39,7 +41,7 @@ pub(crate) struct Packs {
     spool: Spool,
     meter: Arc<Meter>,
     version: Arc<AtomicU64>,
-    domains: watch::Sender<Arc<Domains>>,
+    lists: watch::Sender<Arc<Network>>,
     policy: watch::Sender<Option<Arc<Policy>>>,
     loaded: watch::Sender<bool>,
     /// One installation at a time; holds which pack came last and whether it was good: it may come twice.
@@ -56,15 +58,6 @@ impl Packs {
         spool: Spool,
         meter: Arc<Meter>,
     ) -> Self {
-        let none = Pack {
-            version: 0,
-            created: Timestamp::UNIX_EPOCH,
-            rules: Vec::new(),
-            sources: Vec::new(),
-            domains: Vec::new(),
-            sets: Vec::new(),
-            policy: None,
-        };
         Self {
             home,
             operators,
@@ -72,7 +65,7 @@ impl Packs {
             spool,
             meter,
             version: Arc::default(),
-            domains: watch::channel(Arc::new(Domains::new(&none))).0,
+            lists: watch::Sender::default(),
             policy: watch::channel(None).0,
             loaded: watch::channel(false).0,
             last: Mutex::default(),
@@ -85,9 +78,10 @@ impl Packs {
         Arc::clone(&self.version)
     }
 
-    /// Returns the listed names of the loaded pack as they change.
-    pub(crate) fn domains(&self) -> watch::Receiver<Arc<Domains>> {
-        self.domains.subscribe()
+    /// Returns the lists about traffic of the loaded pack as they change. Whoever asks them tells them the time, by which
+    /// they expire.
+    pub(crate) fn lists(&self) -> watch::Receiver<Arc<Network>> {
+        self.lists.subscribe()
     }
 
     /// Returns the policy of the loaded pack as it changes; none before a pack is loaded.
@@ -114,31 +108,31 @@ impl Packs {
     /// Loads the last good pack from the disk, where its signature is checked again.
     pub(crate) async fn load_last(&self) {
         match self.home.read(FILE, MAX_PACK as u64) {
-            Ok(Some(bytes)) => self.install(&bytes, None).await,
+            Ok(Some(bytes)) => self.install(bytes, None).await,
             Ok(None) => tracing::info!("no pack yet"),
             Err(error) => tracing::error!(%error, "the last good pack cannot be read"),
         }
     }
 
     /// Installs a pack that the hub sent, or reports why not.
-    pub(crate) async fn take(&self, bytes: &[u8], hub: &Hub) {
+    pub(crate) async fn take(&self, bytes: Vec<u8>, hub: &Hub) {
         self.install(bytes, Some(hub)).await;
     }
 
     /// A pack that is loaded is not loaded again. One that was refused is tried again, since the reason may have
-    /// passed, but is not reported again.
-    async fn install(&self, bytes: &[u8], from: Option<&Hub>) {
+    /// passed, but is not reported again. What it took to read one is given back: it is many times what stays.
+    async fn install(&self, bytes: Vec<u8>, from: Option<&Hub>) {
         let mut last = self.last.lock().await;
-        let digest = Sha256::of(bytes);
+        let digest = Sha256::of(&bytes);
         if *last == Some((digest, true)) {
             return;
         }
-        let loaded = self.load(bytes, from).await;
+        let loaded = self.load(&bytes, from).await;
         match &loaded {
             Ok(version) => {
                 tracing::info!(version, "pack is loaded");
                 if from.is_some()
-                    && let Err(error) = self.home.write(FILE, bytes)
+                    && let Err(error) = self.home.write(FILE, &bytes)
                 {
                     tracing::error!(%error, "the pack is loaded but could not be stored");
                 }
@@ -147,12 +141,15 @@ impl Packs {
             Err(_) => (),
         }
         *last = Some((digest, loaded.is_ok()));
+        drop(bytes);
+        trim::give_back();
     }
 
     async fn load(&self, bytes: &[u8], from: Option<&Hub>) -> Result<u64, Reason> {
         let signed: Signed = serde_json::from_slice(bytes)
             .map_err(|e| Reason::SignedUnreadable { error: quoted(&e.to_string()) })?;
         let release = Release::open(&signed, &self.operators).map_err(|e| Reason::from(&e))?;
+        drop(signed);
         let (version, loaded) = (release.pack.version, self.version.load(Ordering::Relaxed));
         if version <= loaded {
             return Err(Reason::PackNotNewer { offered: version, loaded });
@@ -161,10 +158,19 @@ impl Packs {
         let pack = Arc::new(release.pack);
         let ready = self.pool.load_with(Arc::clone(&pack), compiled).await;
         ready.map_err(|why| Reason::PackNotLoaded { version, because: Box::new(why) })?;
-        self.domains.send_replace(Arc::new(Domains::new(&pack)));
+        let lists = Network::new(&pack, self.pool.lists(), Timestamp::now());
+        let lists = lists.with_streams(Sieve::of_streams(&pack));
+        for (rule, error) in lists.broken() {
+            tracing::error!(%rule, %error, "a list of the pack cannot be read");
+        }
+        if lists.refused() > 0 {
+            tracing::warn!(entries = lists.refused(), "entries of the pack's lists are too wide or no names");
+        }
+        self.lists.send_replace(Arc::new(lists));
         let policy = pack.policy.clone().unwrap_or_else(khien_rules::base_policy);
-        self.version.store(version, Ordering::Relaxed);
         self.policy.send_replace(Some(Arc::new(policy)));
+        // Last: who is told the version may count on all of it.
+        self.version.store(version, Ordering::Release);
         self.meter.loaded(version);
         self.loaded.send_replace(true);
         Ok(version)
@@ -188,8 +194,12 @@ impl Packs {
             );
             return None;
         }
-        match File::open(self.home.join(COMPILED)) {
-            Ok(file) => Some(Compiled { file, form }),
+        match config::existing(&self.home.join(COMPILED)) {
+            Ok(Some(file)) => Some(Compiled { file, form }),
+            Ok(None) => {
+                tracing::warn!("compiled form of the rules is gone");
+                None
+            }
             Err(error) => {
                 tracing::warn!(%error, "compiled form of the rules cannot be opened");
                 None

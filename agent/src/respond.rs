@@ -27,7 +27,7 @@ mod traits;
 mod verify;
 
 #[cfg(test)]
-pub(crate) use tests::access_list;
+pub(crate) use tests::{access_list, opened, taking};
 
 /// Takes what the system said as the argument of a reason.
 fn os(errno: Errno) -> OsError {
@@ -57,7 +57,7 @@ pub(crate) enum Leave {
 impl Responder {
     /// Carries out a verb that needs nothing of the hub. Blocks on the disk.
     pub(crate) fn carry_out(&self, verb: &Verb, leave: Leave) -> Result<(), Reason> {
-        let file = verb.file();
+        let file = verb.file().ok_or(Reason::NoScanner)?;
         self.keeps_out(file)?;
         match verb {
             Verb::QuarantineFile(_) => self.quarantine_file(file, leave),
@@ -65,6 +65,9 @@ impl Responder {
             Verb::VerifyAbsent(_) => verify::absent(file),
             Verb::VerifyPresent(_) => verify::present(file),
             Verb::PreserveFile(_) => Err(Reason::NeedsHub),
+            Verb::PreservePackets(_) => Err(Reason::NeedsHub),
+            Verb::SearchRecords(_) => Err(Reason::RecordsNotKept),
+            Verb::ScanPath(_) | Verb::ScanMemory(_) | Verb::StopScan { .. } => Err(Reason::NoScanner),
         }
     }
 

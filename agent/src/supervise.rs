@@ -3,45 +3,40 @@
 //! A part that panics or ends by itself ends the agent, without the word that it stops: half an agent must not look
 //! like a whole one. The hub then says that it is silent, and the service starts it again.
 
-use std::{
-    io::{Read, Write},
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
-use khien_core::{Lang, Timestamp, asset::Sight, protocol::Report, reason::Reason, text::agent as words};
+use anyhow::{anyhow, bail};
+use khien_core::{Lang, Timestamp, asset::Sight, protocol::Report, text::agent as words};
 use khien_scan::Pool;
-use rcgen::KeyPair;
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
     task::JoinSet,
 };
 
 use crate::{
-    activity::{Activities, Heard, Observed},
+    activity::Activities,
     args,
-    behaviour::{
-        self,
-        canary::{self, Canaries},
-    },
-    capture::{self, Links, NetConfig},
-    config::{self, Enrolment, Home},
-    detect, enroll,
+    behaviour::canary,
+    config::{Enrolment, Home},
+    detect,
     health::Meter,
-    integrity,
-    orders::{self, Desk},
+    orders::Scans,
     pack::Packs,
-    respond::Responder,
-    scan::{self, clean::Clean, files::Incoming, gate},
-    spool::{Spool, fresh_nonce},
-    uplink::{self, Line, Peer, Uplink},
-    watch as files,
+    packets::Packets,
+    records::{self, Records},
+    scan::clean::Clean,
+    spool::Spool,
+    story::Stories,
+    uplink::Line,
 };
+use carriers::open_spool;
+use sensors::watched;
+use told::told_to_stop;
+
+mod carriers;
+mod network;
+mod sensors;
+mod told;
 
 /// How long the start waits for a first pack before it says that it is ready.
 const FIRST_PACK: Duration = Duration::from_secs(3);
@@ -49,10 +44,6 @@ const FIRST_PACK: Duration = Duration::from_secs(3);
 const SENSORS_STOP: Duration = Duration::from_secs(2);
 /// How long the last words may take to the hub.
 const FLUSH: Duration = Duration::from_secs(2);
-/// From one walk over all watched files to the next.
-const WALK_EVERY: Duration = Duration::from_secs(3_600);
-/// How many file events may wait for the scanner.
-const FILE_EVENTS: usize = 8_192;
 
 type Parts = JoinSet<(&'static str, anyhow::Result<()>)>;
 
@@ -78,6 +69,10 @@ struct Agent {
     meter: Arc<Meter>,
     packs: Arc<Packs>,
     line: Line,
+    /// What is kept of the network.
+    records: Option<Records>,
+    /// The packets of the last moments.
+    packets: Option<Packets>,
     /// What finds things, and the drain behind it; they stop first.
     sensors: Parts,
     stop_sensors: watch::Sender<bool>,
@@ -100,6 +95,8 @@ struct Sensing {
     /// The agent's folder.
     home: PathBuf,
     reports: mpsc::Sender<Report>,
+    /// What processes did lately.
+    stories: Stories,
     meter: Arc<Meter>,
     shutdown: watch::Receiver<bool>,
 }
@@ -120,22 +117,30 @@ impl Agent {
         let (stop_sensors, shutdown) = watch::channel(false);
         let (stop_carriers, carriers_shutdown) = watch::channel(false);
         let mut agent = Self {
+            records: records::kept(options, &home, &meter),
             spool,
             meter,
             packs,
             line: watch::channel(None).1,
+            packets: Packets::kept(options),
             sensors: JoinSet::new(),
             stop_sensors,
             carriers: JoinSet::new(),
             stop_carriers,
         };
-        agent.start_carriers(&home, &joined, carriers_shutdown)?;
+        let (scans, ordered) = Scans::channel();
+        agent.start_carriers(&home, &joined, scans, carriers_shutdown)?;
         agent.packs.load_last().await;
         let (reports, drain) = mpsc::channel(detect::QUEUE);
-        let spool = agent.spool.clone();
-        agent.sensors.spawn(async move { ("detect", detect::run(drain, spool).await.map_err(Into::into)) });
+        let (spool, clean) = (agent.spool.clone(), Arc::<Clean>::default());
+        let (doubted, stories) = (Arc::clone(&clean), Stories::default());
+        let told = stories.clone();
+        agent.sensors.spawn(async move {
+            ("detect", detect::run(drain, spool, doubted, told).await.map_err(Into::into))
+        });
         let home_path = home.path().to_owned();
-        let sensing = Sensing { home: home_path, reports, meter: Arc::clone(&agent.meter), shutdown };
+        let sensing =
+            Sensing { home: home_path, reports, stories, meter: Arc::clone(&agent.meter), shutdown };
         let config = watched(options, &home, since)?;
         let canaries = canary::prepare(&home, &config.dirs, options.canaries)?;
         // Who judges what happens listens before the watch starts.
@@ -145,155 +150,15 @@ impl Agent {
             let heard = (activities.listen(), activities.observed());
             agent.start_integrity(options, (heard, since), &sensing);
         }
-        agent.start_files((config, activities), &pool, &sensing)?;
+        let ordered = (ordered, !options.no_memory);
+        let gate = agent.start_files((config, activities), ordered, (&pool, clean), &sensing)?;
+        if !options.no_memory {
+            agent.start_memory(&pool, gate, &sensing);
+        }
         if !options.no_network {
-            agent.start_network(options, &joined.address, &pool, sensing).await;
+            agent.start_network(options, (home, &joined.address), &pool, sensing).await;
         }
         Ok(agent)
-    }
-
-    fn start_carriers(
-        &mut self,
-        home: &Home,
-        joined: &Joined,
-        shutdown: watch::Receiver<bool>,
-    ) -> anyhow::Result<()> {
-        let Joined { enrolment, key, address } = joined;
-        let me = enroll::identity(&KeyPair::from_pem(key).context("cannot read the agent's key")?);
-        tracing::info!(agent = %me, hub = address, "the agent starts");
-        let responder = Responder {
-            quarantine: home.folder("quarantine")?,
-            evidence: home.folder("evidence")?,
-            home: home.path().to_owned(),
-        };
-        let (line_out, line) = watch::channel(None);
-        self.line = line.clone();
-        let (asked, inbox) = mpsc::channel(orders::QUEUE);
-        let uplink = Uplink {
-            peer: Peer {
-                address: address.clone(),
-                ca: enrolment.ca.clone(),
-                identity: format!("{}\n{key}", enrolment.certificate),
-            },
-            boot: fresh_nonce()?,
-            host: enroll::host_facts(),
-            spool: self.spool.clone(),
-            meter: Arc::clone(&self.meter),
-            packs: Arc::clone(&self.packs),
-            orders: asked,
-            line: line_out,
-        };
-        let desk = Desk::new(me, enrolment.operators.clone(), self.spool.clone(), responder, line);
-        let (spool, told) = (self.spool.clone(), shutdown.clone());
-        self.carriers.spawn(async move {
-            uplink::note_life(spool, told).await;
-            ("life", Ok(()))
-        });
-        self.carriers.spawn(async move {
-            uplink.run(shutdown).await;
-            ("uplink", Ok(()))
-        });
-        self.carriers.spawn(async move { ("orders", desk.run(inbox).await.map_err(Into::into)) });
-        Ok(())
-    }
-
-    fn start_files(
-        &mut self,
-        (config, activities): (files::WatchConfig, Activities),
-        pool: &Arc<Pool>,
-        sensing: &Sensing,
-    ) -> anyhow::Result<()> {
-        let (events, changed) = mpsc::channel(FILE_EVENTS);
-        // A walk hands over one file and waits for it.
-        let (calm, waiting) = mpsc::channel(1);
-        let Sensing { home, reports, meter, shutdown } = sensing;
-        let clean = Arc::<Clean>::default();
-        let incoming = Incoming { events: changed, calm: waiting };
-        let (gate, gated) = watch::channel(true);
-        let keeper = gate::Keeper::new(Arc::clone(pool), Arc::clone(meter), home);
-        let told = shutdown.clone();
-        self.sensors.spawn(async move {
-            keeper.run(gate, told).await;
-            ("gate", Ok(()))
-        });
-        let scanning = (reports.clone(), (Arc::clone(meter), Arc::clone(&clean)), (shutdown.clone(), gated));
-        let pool = Arc::clone(pool);
-        // First who takes the events, then who makes them: on a busy tree they come while the watch is still set up.
-        self.sensors.spawn(async move {
-            let (reports, memory, shutdown) = scanning;
-            scan::files::run(incoming, pool, reports, memory, shutdown).await;
-            ("scan", Ok(()))
-        });
-        let links = files::Links {
-            events,
-            calm,
-            activities,
-            reports: reports.clone(),
-            meter: Arc::clone(meter),
-            clean,
-            pack: self.packs.version(),
-            shutdown: shutdown.clone(),
-        };
-        let thread = files::start(config, links)?;
-        self.sensors.spawn(async move {
-            let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-            ("watch", ended.map_err(Into::into).and_then(|joined| joined.map_err(|_| anyhow!("it panicked"))))
-        });
-        Ok(())
-    }
-
-    fn start_integrity(
-        &mut self,
-        options: &args::Run,
-        ((heard, observed), since): ((Heard, Arc<Observed>), Option<Timestamp>),
-        sensing: &Sensing,
-    ) {
-        let links = integrity::Links {
-            file: sensing.home.join("integrity.db"),
-            every: Duration::from_secs(options.integrity_every),
-            ran_before: since.is_some(),
-            policy: self.packs.policy(),
-            heard,
-            observed,
-            spool: self.spool.clone(),
-            meter: Arc::clone(&sensing.meter),
-            pack: self.packs.version(),
-            shutdown: sensing.shutdown.clone(),
-        };
-        self.sensors.spawn(async move { ("integrity", integrity::run(links).await) });
-    }
-
-    fn start_behaviour(&mut self, heard: Heard, dirs: Vec<PathBuf>, canaries: Canaries, sensing: &Sensing) {
-        let links = behaviour::Links {
-            reports: sensing.reports.clone(),
-            meter: Arc::clone(&sensing.meter),
-            pack: self.packs.version(),
-            shutdown: sensing.shutdown.clone(),
-        };
-        self.sensors.spawn(async move {
-            behaviour::run(heard, dirs, canaries, links).await;
-            ("behaviour", Ok(()))
-        });
-    }
-
-    async fn start_network(&mut self, options: &args::Run, hub: &str, pool: &Arc<Pool>, sensing: Sensing) {
-        let interfaces = match options.interface.is_empty() {
-            true => capture::default_interfaces(),
-            false => options.interface.clone(),
-        };
-        let hub: Vec<SocketAddr> = match tokio::net::lookup_host(hub).await {
-            Ok(found) => found.collect(),
-            Err(_) => Vec::new(),
-        };
-        let links = Links {
-            domains: self.packs.domains(),
-            pack: self.packs.version(),
-            reports: sensing.reports,
-            meter: sensing.meter,
-            shutdown: sensing.shutdown,
-        };
-        let task = capture::start(NetConfig { interfaces, hub }, Arc::clone(pool), links).await;
-        self.sensors.spawn(async move { ("capture", task.await.map_err(Into::into)) });
     }
 
     /// Says once that the agent is ready, and what it does not see.
@@ -329,6 +194,11 @@ impl Agent {
         if tokio::time::timeout(SENSORS_STOP, all_stopped).await.is_err() {
             tracing::warn!("a sensor did not stop in time");
         }
+        if let Some(records) = &self.records
+            && tokio::time::timeout(FLUSH, records.flush()).await.is_err()
+        {
+            tracing::warn!("the last records of the network were not written in time");
+        }
         self.spool.end_life(Timestamp::now()).await?;
         if self.line.borrow().is_some() && tokio::time::timeout(FLUSH, self.spool.drained()).await.is_err() {
             tracing::warn!("the hub did not take the last records in time, they stay in the spool");
@@ -336,37 +206,6 @@ impl Agent {
         self.stop_carriers.send_replace(true);
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn watched(options: &args::Run, home: &Home, since: Option<Timestamp>) -> anyhow::Result<files::WatchConfig> {
-    let dirs = match options.watch.is_empty() {
-        true => config::settled(&config::default_folders())?,
-        false => config::settled(&options.watch)?,
-    };
-    let mut exclude = config::settled(&options.exclude)?;
-    exclude.push(home.path().to_owned());
-    Ok(files::WatchConfig { dirs, exclude, since, backend: files::Backend::default(), every: WALK_EVERY })
-}
-
-async fn open_spool(
-    options: &args::Run,
-    home: &Home,
-    meter: &Arc<Meter>,
-) -> anyhow::Result<(Spool, Option<Timestamp>)> {
-    let opened = Spool::open(&home.join("spool.db"), options.spool_mib << 20, Arc::clone(meter))?;
-    let now = Timestamp::now();
-    let since = opened.spool.begin_life(now).await?;
-    if opened.set_aside {
-        let report = Report::Blind {
-            scope: "spool".into(),
-            cause: Reason::SpoolSetAside,
-            from: now,
-            until: now,
-            lost: None,
-        };
-        opened.spool.append(vec![report], now).await?;
-    }
-    Ok((opened.spool, since))
 }
 
 fn described(
@@ -378,31 +217,4 @@ fn described(
         Some(Err(error)) => anyhow!("a part of the agent panicked: {error}"),
         None => anyhow!("no part of the agent runs"),
     }
-}
-
-/// Returns where the word to stop comes in: SIGTERM, SIGINT, or the end of standard input if that counts.
-fn told_to_stop(stdin_too: bool) -> anyhow::Result<mpsc::Receiver<&'static str>> {
-    let (out, told) = mpsc::channel(4);
-    for (kind, why) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
-        let (mut signals, out) = (signal(kind)?, out.clone());
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                // A full queue holds the word already.
-                let _ = out.try_send(why);
-            }
-        });
-    }
-    if stdin_too {
-        // A thread of its own: a read of standard input cannot be called off.
-        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-            wait_for_end(&mut std::io::stdin().lock());
-            let _ = out.try_send("end of standard input");
-        })?;
-    }
-    Ok(told)
-}
-
-fn wait_for_end(input: &mut dyn Read) {
-    let mut ignored = [0; 256];
-    while !matches!(input.read(&mut ignored), Ok(0) | Err(_)) {}
 }

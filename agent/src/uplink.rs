@@ -140,11 +140,12 @@ impl Uplink {
     /// Connects, says hello, and returns the hub with the version of the pack that it offers.
     async fn begin(&self) -> Result<(Arc<Hub>, u64), Trouble> {
         let Peer { address, ca, identity } = &self.peer;
-        let hub = Hub::connect(address, ca, Some(identity)).await?;
+        let mut hub = Hub::connect(address, ca, Some(identity)).await?;
         let tail = *self.spool.tail().borrow();
         let lanes = [tail.urgent, tail.bulk].map(|lane| Mark { epoch: lane.epoch, seq: lane.next }).to_vec();
         let welcome = hub.hello(&Hello { boot: self.boot, host: self.host.clone(), lanes }).await?;
         self.spool.welcome(welcome.acks).await?;
+        hub.evidence_key = welcome.evidence_key;
         Ok((Arc::new(hub), welcome.pack))
     }
 
@@ -216,7 +217,7 @@ impl Uplink {
         tokio::spawn(async move {
             let _turn = turn;
             match patiently(|| hub.pack()).await {
-                Ok(signed) => packs.take(&signed, &hub).await,
+                Ok(signed) => packs.take(signed, &hub).await,
                 Err(trouble) => tracing::warn!(%trouble, version, "the pack could not be fetched"),
             }
         });

@@ -3,25 +3,32 @@
 //! ```text
 //! fanotify (all file systems of the folders) ─┐
 //! notify   (where fanotify does not work) ────┼─► sink: watched? ─► events ─► scan::files
-//! walker   (moved trees, after blindness) ────┘        written to and open: a little later
+//! walker   (moved trees, after blindness) ────┘        │ written to and open: a little later
+//!             ▲                                        │
+//!             └── no room: walked again ◄──────────────┘
 //! mapped   (files that a process has mapped to write to) ─► sink
 //! survey   (everything, without haste) ─► clean as it was? ─► calm ─► scan::files, when nothing else waits
+//! ordered  (what an operator ordered, anywhere) ───────────► calm
+//!             └── changed, and no event told of it ─┐
 //!                                         sink: watched or observed? ─► activity: what happened, who did it
 //! ```
 //! What is not seen is said: a coverage for each folder, and a report for each time in which events were lost.
 
 mod fanotify;
 mod folder;
-mod gaps;
+pub(crate) mod gaps;
 mod inotify;
 mod links;
 mod mapped;
-mod mounts;
+pub(crate) mod mounts;
 mod observing;
+pub(crate) mod ordered;
 pub(crate) mod pace;
-mod process;
+pub(crate) mod process;
+pub(crate) mod real;
 mod sink;
 mod survey;
+mod told;
 mod walk;
 mod walker;
 mod writing;
@@ -34,7 +41,7 @@ use std::{
 };
 
 use anyhow::Context;
-use khien_core::{Timestamp, event::FileEvent, protocol::Report, reason::Reason};
+use khien_core::{Timestamp, event::FileEvent, policy::Policy, protocol::Report, reason::Reason};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
@@ -43,7 +50,9 @@ use self::{
     folder::Folders,
     gaps::Gaps,
     inotify::Inotify,
+    mapped::Mapped,
     observing::Observing,
+    real::Real,
     sink::Sink,
     survey::{Survey, Surveying},
     walker::{Walker, Walking, stopped},
@@ -89,6 +98,8 @@ pub(crate) struct Links {
     pub(crate) clean: Arc<Clean>,
     /// The version of the loaded pack; 0 is none.
     pub(crate) pack: Arc<AtomicU64>,
+    /// Says whether mounts from the network are watched.
+    pub(crate) policy: watch::Receiver<Option<Arc<Policy>>>,
     pub(crate) shutdown: watch::Receiver<bool>,
 }
 
@@ -103,15 +114,24 @@ pub(crate) enum Backend {
     Notify,
 }
 
+/// Returns where folders that are kept from the agent really are. One on a mount that is left out is not asked for.
+pub(crate) fn excluded(named: &[PathBuf]) -> Vec<PathBuf> {
+    let remote: Vec<PathBuf> = mounts::remote().into_iter().map(|mount| mount.point).collect();
+    let excluded = named.iter().map(|path| match real::real(path, &remote) {
+        Ok(Real::At(path)) => path,
+        Ok(Real::LeftOut(_)) | Err(_) => path.clone(),
+    });
+    excluded.collect()
+}
+
 /// Starts watching. When it returns, what happens next in the folders is seen. The thread ends after shutdown. The
 /// events must be taken from their queue already, and a tree of many folders may take seconds: call it off the runtime.
 ///
 /// # Errors
 /// When not even the threads can be started.
 pub(crate) fn start(config: WatchConfig, links: Links) -> anyhow::Result<JoinHandle<()>> {
-    let Links { events, calm, activities, reports, meter, clean, pack, shutdown } = links;
-    let excluded = config.exclude.iter().map(|p| p.canonicalize().unwrap_or_else(|_| p.clone())).collect();
-    let sink = Arc::new(Sink::new(events, excluded, Arc::new(activities)));
+    let Links { events, calm, activities, reports, meter, clean, pack, policy, shutdown } = links;
+    let sink = Arc::new(Sink::new(events, excluded(&config.exclude), Arc::new(activities)));
     let (walker, survey) = (Arc::new(Walker::default()), Arc::new(Survey::default()));
     let (fanotify, lacking) = best(config.backend);
     let short = folder::when_short(&meter, &sink);
@@ -124,6 +144,9 @@ pub(crate) fn start(config: WatchConfig, links: Links) -> anyhow::Result<JoinHan
         fanotify,
         lacking,
         links: Gaps::new(Arc::clone(&meter)),
+        mounts: Gaps::new(Arc::clone(&meter)),
+        policy,
+        network_mounts: false,
         observing: Observing::default(),
         inotify,
         sink: Arc::clone(&sink),
@@ -142,13 +165,15 @@ pub(crate) fn start(config: WatchConfig, links: Links) -> anyhow::Result<JoinHan
     };
     let walking = walking.start().context("cannot start the walking thread")?;
     let every = config.every;
+    let mapped = Mapped { sink: Arc::clone(&sink), pack: Arc::clone(&pack), shutdown: shutdown.clone() };
+    let mapped = mapped.start().context("cannot start the thread that looks for mapped files")?;
     let surveying = Surveying { survey, sink, calm, clean, meter, pack, every, shutdown: shutdown.clone() };
     let surveying = surveying.start().context("cannot start the thread that walks everything")?;
     thread::Builder::new()
         .name("watch".to_owned())
         .spawn(move || {
             run(&mut folders, &shutdown);
-            drop((walking.join(), surveying.join()));
+            drop((walking.join(), mapped.join(), surveying.join()));
         })
         .context("cannot start the watching thread")
 }
@@ -170,6 +195,9 @@ fn run(folders: &mut Folders, shutdown: &watch::Receiver<bool>) {
         let due = folders.sink.tell_due().map(|at| at.saturating_duration_since(Instant::now()));
         let wait = due.map_or(LOOK, |due| due.min(LOOK));
         folders.inotify.tell_due();
+        if let Some(left) = folders.sink.left() {
+            folders.walker.left(left);
+        }
         if let Some(fanotify) = &mut folders.fanotify {
             if let Err(e) = fanotify.read(wait, &folders.sink, &folders.walker) {
                 error!(%e, "fanotify cannot be read any more, going on with notify");
@@ -189,4 +217,4 @@ fn run(folders: &mut Folders, shutdown: &watch::Receiver<bool>) {
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,6 +16,8 @@ use khien_core::{
     mandate::{MAX_LIFE, Mandate},
     order::{Allowed, FileTarget, Order, Outcome, Verb},
     protocol::Report,
+    reason::Reason,
+    seal,
     signature::operator_key,
     time,
 };
@@ -252,8 +254,10 @@ async fn orders_are_carried_out_once_and_a_replay_is_refused() {
     assert!(!path.exists());
     {
         let told = hub.told();
-        assert_eq!((told.evidence.len(), told.pieces), (content.len(), 3));
-        assert_eq!(Sha256::of(&told.evidence), Sha256::of(&content));
+        assert_eq!(told.pieces, 3);
+        let mut plain = Vec::new();
+        let known = seal::open(&told.evidence[..], &uplink_hub::key(), &mut plain).unwrap();
+        assert!(plain == content && known.sha256 == Sha256::of(&content));
         let reports = told.reports();
         assert!(outcomes(&reports).iter().all(|o| matches!(o, Outcome::Done { .. })), "{reports:?}");
     }
@@ -269,6 +273,25 @@ async fn orders_are_carried_out_once_and_a_replay_is_refused() {
     assert_eq!(refusals(&hub.told().reports()), replayed);
     assert!(path.exists());
     assert_eq!(outcomes(&hub.told().reports()).len(), 3);
+    assert!(agent.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_for_a_hub_that_has_no_key_is_not_taken_and_it_is_said_why() {
+    let hub = FakeHub::start().await;
+    let host = Host::join(&hub);
+    let (path, file) = host.file(b"what nobody may read");
+    hub.told().has_no_key = true;
+    hub.told().orders = host.orders(vec![Verb::PreserveFile(file)]);
+
+    let agent = host.run().await;
+    hub.until("the receipt", |t| !outcomes(&t.reports()).is_empty()).await;
+
+    let reports = hub.told().reports();
+    let failed = Outcome::Failed { reason: Reason::NoEvidenceKey };
+    assert_eq!(outcomes(&reports), [&failed], "{reports:?}");
+    assert!(path.exists() && hub.told().evidence.is_empty());
+    assert_eq!(fs::read_dir(host.dir.path().join("agent/evidence")).unwrap().count(), 0);
     assert!(agent.stop().await.success());
 }
 

@@ -10,11 +10,12 @@ use std::{
 };
 
 use khien_core::{
-    AlertId, IncidentId, Lang, RunId, Sha256,
+    AlertId, IncidentId, Lang, OrderId, RunId, Sha256,
     alert::{Alert, Status},
     api::{
-        AddNote, Agents, Alerts, Approve, CloseAlert, CloseIncident, Incidents, NewToken, OpenIncident,
-        PackState, Refuse, ReportDrafted, Runs, StartRun, TokenSecret, Undo,
+        AddNote, Agents, Alerts, Approve, CaptureTaken, CloseAlert, CloseIncident, GiveOrder, GivenOrder,
+        Incidents, NewToken, OpenIncident, OrderedScan, PackState, Refuse, ReportDrafted, Runs, Scans,
+        SendCapture, StartRun, StartScan, StopScan, TokenSecret, Undo,
     },
     evidence::MAX_EVIDENCE,
     incident::Incident,
@@ -30,6 +31,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{config::Config, keys::Keys, told::system_words};
+
+mod evidence;
 
 /// The largest JSON reply that is read: a full queue of alerts with their excerpts fits several times.
 const MAX_REPLY: usize = 64 << 20;
@@ -260,6 +263,36 @@ impl Client {
         self.post(&format!("/v1/runs/{id}/undo"), &undo).await
     }
 
+    /// Orders a scan; [`crate::response::start_scan`] signs it.
+    pub(crate) async fn start_scan(&self, start: StartScan) -> Result<OrderedScan> {
+        self.post("/v1/scans", &start).await
+    }
+
+    /// Has a scan stopped; [`crate::response::stop_scan`] signs it.
+    pub(crate) async fn stop_scan(&self, id: OrderId, stop: StopScan) -> Result<OrderedScan> {
+        self.post(&format!("/v1/scans/{id}/stop"), &stop).await
+    }
+
+    /// Lists ordered scans, newest first.
+    pub(crate) async fn scans(&self) -> Result<Scans> {
+        self.get("/v1/scans").await
+    }
+
+    /// Returns one ordered scan.
+    pub(crate) async fn scan(&self, id: OrderId) -> Result<OrderedScan> {
+        self.get(&format!("/v1/scans/{id}")).await
+    }
+
+    /// Gives an order that belongs to no playbook; [`crate::response::give`] signs it.
+    pub(crate) async fn give(&self, order: GiveOrder) -> Result<GivenOrder> {
+        self.post("/v1/orders", &order).await
+    }
+
+    /// Returns one such order.
+    pub(crate) async fn given(&self, id: OrderId) -> Result<GivenOrder> {
+        self.get(&format!("/v1/orders/{id}")).await
+    }
+
     /// Lists agents.
     pub(crate) async fn agents(&self) -> Result<Agents> {
         self.get("/v1/agents").await
@@ -285,6 +318,16 @@ impl Client {
     /// Tells which pack the hub offers.
     pub(crate) async fn pack_state(&self) -> Result<PackState> {
         self.get("/v1/pack").await
+    }
+
+    /// Returns the pack that the hub offers, as it was signed; whoever uses it verifies that.
+    pub(crate) async fn signed_pack(&self) -> Result<Signed> {
+        decoded(self.send(Method::GET, "/v1/pack/signed", None, TRANSFER).await?, MAX_REPLY).await
+    }
+
+    /// Hands over what was found in a file of packets.
+    pub(crate) async fn send_capture(&self, id: IncidentId, found: SendCapture) -> Result<CaptureTaken> {
+        self.post(&format!("/v1/incidents/{id}/captures"), &found).await
     }
 
     /// Takes a copy of a piece of evidence out; it is returned only if its SHA-256 is the one that was asked for.

@@ -3,7 +3,9 @@
 pub(crate) mod agent;
 pub(crate) mod alert;
 pub(crate) mod evidence;
+pub(crate) mod hunt;
 pub(crate) mod incident;
+pub(crate) mod packets;
 pub(crate) mod playbook;
 pub(crate) mod report;
 pub(crate) mod rules;
@@ -15,7 +17,7 @@ use anyhow::Result;
 use khien_core::{Lang, time};
 
 use crate::{
-    args::{Command, Typed},
+    args::{self, Command, Typed},
     client::Client,
     config::{Config, Home},
     keys::Keys,
@@ -63,8 +65,10 @@ pub(crate) async fn run(typed: Typed) -> Result<()> {
         Command::Report(what) => report::run(&context, what).await,
         Command::Rules(what) => rules::run(&context, what).await,
         Command::Evidence(what) => evidence::run(&context, what).await,
-        // It was taken out before: it needs none of this.
-        Command::Scan(_) => Ok(()),
+        Command::Hunt(args::Hunt::Net(what)) => hunt::net(&context, what).await,
+        Command::Packets(args::Packets::Save(what)) => packets::save(&context, what).await,
+        // They were taken out before: they need none of this.
+        Command::Scan(_) | Command::Pcap(_) => Ok(()),
     }
 }
 

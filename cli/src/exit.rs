@@ -22,6 +22,10 @@ pub(crate) enum Exit {
     Unreachable = 4,
     /// The hub or a rule of this program says no.
     Refused = 5,
+    /// A scan that was ordered found something.
+    Matched = 6,
+    /// A scan that was ordered found nothing, but did not scan all.
+    Incomplete = 7,
 }
 
 /// An error of a command with its own exit code and next step.
@@ -44,6 +48,11 @@ impl Stop {
         Self { exit, what: what.into(), next: next.into(), problem: None }
     }
 }
+
+/// A command did what it was to do, and its exit code says what came of it. There is no more to say: that was said.
+#[derive(Debug, thiserror::Error)]
+#[error("ended with exit code {}", self.0 as u8)]
+pub(crate) struct Said(pub(crate) Exit);
 
 /// A failure as `--json` writes it on stderr. What the hub said stands there with its stable code.
 #[derive(Debug, Serialize)]
@@ -98,6 +107,7 @@ fn of_plan(error: &PlanError) -> Exit {
         PlanError::UnknownPlaybook(_) => Exit::NotFound,
         PlanError::OtherPlaybook(_)
         | PlanError::NoFiles(_)
+        | PlanError::NoAgent(_)
         | PlanError::NothingWaits(_)
         | PlanError::NothingToUndo(_)
         | PlanError::TooManyOrders(_) => Exit::Refused,

@@ -9,6 +9,7 @@ use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use khien_core::{
     Nonce, RunId,
+    seal::SEED,
     signature::{OperatorKey, operator_key},
     text::trouble,
 };
@@ -114,6 +115,11 @@ pub(crate) fn nonce() -> Result<Nonce> {
 /// Returns a fresh run id.
 pub(crate) fn run_id() -> Result<RunId> {
     random().map(RunId)
+}
+
+/// Returns random bytes to seal with; they are used once.
+pub(crate) fn fresh_seed() -> Result<[u8; SEED]> {
+    random()
 }
 
 fn random<const N: usize>() -> Result<[u8; N]> {

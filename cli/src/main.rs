@@ -11,6 +11,7 @@ mod config;
 mod exit;
 mod keys;
 mod output;
+mod pcap;
 mod response;
 mod scan;
 mod told;
@@ -20,7 +21,7 @@ mod up;
 use std::process::ExitCode;
 
 use args::Typed;
-use exit::{Exit, Stop};
+use exit::{Exit, Said, Stop};
 use khien_core::{
     Lang,
     text::{command as t, usage},
@@ -40,14 +41,20 @@ fn main() -> ExitCode {
     };
     let (lang, json) = (typed.global.lang, typed.global.json);
     let typed = match typed.command {
-        // It needs neither home nor hub, and its exit codes are its own.
+        // Their exit codes are their own, and alone they need neither home nor hub.
         args::Command::Scan(what) => return scanned(scan::run(lang, json, what), lang, json),
+        args::Command::Pcap(args::Pcap::Scan(what)) => {
+            return scanned(pcap::run(typed.global, &what), lang, json);
+        }
         command => Typed { command, ..typed },
     };
     match run(typed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if exit::is_broken_pipe(&e) => ExitCode::SUCCESS,
-        Err(e) => stopped(&exit::explain(&e, lang), lang, json),
+        Err(e) => match e.downcast_ref() {
+            Some(Said(exit)) => ExitCode::from(*exit as u8),
+            None => stopped(&exit::explain(&e, lang), lang, json),
+        },
     }
 }
 
@@ -62,7 +69,11 @@ fn scanned(ended: anyhow::Result<scan::Ended>, lang: Lang, json: bool) -> ExitCo
     match ended {
         Ok(ended) => ExitCode::from(ended as u8),
         Err(e) if exit::is_broken_pipe(&e) => ExitCode::from(Exit::Usage as u8),
-        Err(e) => stopped(&Stop { exit: Exit::Usage, ..exit::explain(&e, lang) }, lang, json),
+        Err(e) => {
+            let stop = exit::explain(&e, lang);
+            let exit = if stop.exit == Exit::Unreachable { Exit::Unreachable } else { Exit::Usage };
+            stopped(&Stop { exit, ..stop }, lang, json)
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 //! Every character that could steer a terminal or hide text is written as an escape, whoever it came from.
 #![allow(clippy::print_stdout, reason = "the one place that prints")]
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    ffi::OsStr,
+    io::{self, IsTerminal, Write},
+};
 
 use anyhow::Result;
 use khien_core::untrusted::hides;
@@ -51,6 +54,16 @@ pub(crate) fn say_json<T: Serialize + ?Sized>(value: &T) {
 /// Tells whether a person sits at stdin and stdout.
 pub(crate) fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Tells whether a terminal is to get text and line ends only: no colours, and nothing that moves the cursor.
+pub(crate) fn is_plain() -> bool {
+    plain(std::env::var_os("TERM").as_deref(), std::env::var_os("NO_COLOR").as_deref())
+}
+
+/// A terminal that can do no more says so by its name or has none; a person says so by `NO_COLOR`, if it is not empty.
+fn plain(terminal: Option<&OsStr>, no_color: Option<&OsStr>) -> bool {
+    no_color.is_some_and(|v| !v.is_empty()) || terminal.is_none_or(|name| name.is_empty() || name == "dumb")
 }
 
 /// Asks a yes-or-no question on stderr; anything but yes is no.
@@ -174,6 +187,14 @@ mod tests {
         sở-y-tế  Cao
         漢字     Thấp
         ");
+    }
+
+    #[test]
+    fn colours_and_moves_are_left_out_where_nobody_wants_them() {
+        let [xterm, dumb, none, one] = ["xterm-256color", "dumb", "", "1"].map(|v| Some(OsStr::new(v)));
+
+        assert!(!plain(xterm, None) && !plain(xterm, none));
+        assert!(plain(xterm, one) && plain(dumb, None) && plain(none, None) && plain(None, None));
     }
 
     #[test]

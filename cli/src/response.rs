@@ -1,21 +1,21 @@
 //! Plans what a run may do, signs it with the operator's key, and hands it to the hub.
 //!
 //! What is signed comes from this program's own copy of the playbook and from the targets that the operator saw. The
-//! hub cannot add an order: [`describe`] shows every one of them before it is signed.
+//! hub cannot add an order: [`describe`] shows every one of them before it is signed. A scan is one order of its own.
 
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 use khien_core::{
-    IncidentId, Lang, RunId, Sha256, StepId, Timestamp,
+    AgentId, IncidentId, Lang, RunId, Sha256, StepId, Timestamp,
     alert::Alert,
-    api::{Approve, StartRun, Undo},
-    mandate::{MAX_LIFE, MAX_ORDERS, Mandate},
-    order::{Allowed, FileTarget, Verb},
+    api::{Approve, GiveOrder, GivenOrder, OrderedScan, StartRun, StartScan, StopScan, Undo},
+    mandate::{MAX_LIFE, MAX_ORDERS, Mandate, NO_PLAYBOOK},
+    order::{Allowed, FileTarget, ScanScope, Verb},
     run::{Run, Target},
     signature::Signed,
     text::{Message, command as t},
-    time,
+    time::{self, SignedDuration},
 };
 use khien_playbooks::{
     Playbook,
@@ -26,6 +26,11 @@ use crate::{
     client::Client,
     keys::{self, Keys},
 };
+
+/// Names the one step of an order that belongs to no playbook.
+const SINGLE: &str = "single";
+/// Names it where that is a scan.
+const SCAN: &str = "scan";
 
 /// Why nothing was signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +44,9 @@ pub(crate) enum PlanError {
     /// The incident has no alert about a file.
     #[error("incident {0} has no alert about a file, so there is nothing to work on")]
     NoFiles(IncidentId),
+    /// Its files were all found in files of packets, where no agent can act.
+    #[error("incident {0} has files only from files of packets, where no agent can carry anything out")]
+    NoAgent(IncidentId),
     /// The run waits for nobody.
     #[error("run {0} does not wait for an approval")]
     NothingWaits(RunId),
@@ -57,6 +65,7 @@ impl PlanError {
             Self::UnknownPlaybook(id) => t::UNKNOWN_PLAYBOOK.with(lang, &[id]),
             Self::OtherPlaybook(id) => t::OTHER_PLAYBOOK.with(lang, &[id]),
             Self::NoFiles(id) => t::NO_FILES.with(lang, &[id]),
+            Self::NoAgent(id) => t::NO_AGENT_FILES.with(lang, &[id]),
             Self::NothingWaits(id) => t::NOTHING_WAITS.with(lang, &[&id.short()]),
             Self::NothingToUndo(id) => t::NOTHING_TO_UNDO.with(lang, &[&id.short()]),
             Self::TooManyOrders(n) => t::TOO_MANY_ORDERS.with(lang, &[n, &MAX_ORDERS]),
@@ -69,6 +78,7 @@ impl PlanError {
             Self::UnknownPlaybook(_) => t::NEXT_PLAYBOOKS.get(lang).to_owned(),
             Self::OtherPlaybook(_) => t::NEXT_VERSIONS.get(lang).to_owned(),
             Self::NoFiles(id) => t::NEXT_FILE_ALERT.with(lang, &[id]),
+            Self::NoAgent(_) => t::NEXT_FIND_FILE.get(lang).to_owned(),
             Self::NothingWaits(id) | Self::NothingToUndo(id) => t::NEXT_RUN_SHOW.with(lang, &[&id.short()]),
             Self::TooManyOrders(_) => t::NEXT_FEWER.get(lang).to_owned(),
         }
@@ -145,12 +155,58 @@ pub(crate) async fn undo(client: &Client, keys: &Keys, run: &Run) -> Result<Run>
     Ok(client.undo(run.id, Undo { mandate }).await?)
 }
 
+/// Signs an order that has an agent scan a path or memory, good for so many minutes, and gives it.
+pub(crate) async fn start_scan(
+    client: &Client,
+    keys: &Keys,
+    agent: AgentId,
+    scope: ScanScope,
+    minutes: u32,
+) -> Result<OrderedScan> {
+    let verb = match scope {
+        ScanScope::Files(target) => Verb::ScanPath(target),
+        ScanScope::Memory(target) => Verb::ScanMemory(target),
+    };
+    let life = SignedDuration::from_mins(minutes.into()).min(MAX_LIFE);
+    let mandate = signed_alone(life, keys, agent, verb)?;
+    Ok(client.start_scan(StartScan { mandate }).await?)
+}
+
+/// Signs an order that belongs to no playbook and is no scan, good for some time, and gives it.
+pub(crate) async fn give(
+    client: &Client,
+    keys: &Keys,
+    agent: AgentId,
+    verb: Verb,
+    life: SignedDuration,
+) -> Result<GivenOrder> {
+    let mandate = signed_alone(life.min(MAX_LIFE), keys, agent, verb)?;
+    Ok(client.give(GiveOrder { mandate }).await?)
+}
+
+/// Signs an order that has a scan stopped, and gives it.
+pub(crate) async fn stop_scan(client: &Client, keys: &Keys, scan: &OrderedScan) -> Result<OrderedScan> {
+    let verb = Verb::StopScan { scan: scan.order };
+    let mandate = signed_alone(MAX_LIFE, keys, scan.agent, verb)?;
+    Ok(client.stop_scan(scan.order, StopScan { mandate }).await?)
+}
+
+/// Signs one order that belongs to no playbook.
+fn signed_alone(life: SignedDuration, keys: &Keys, agent: AgentId, verb: Verb) -> Result<Signed> {
+    let step = match verb {
+        Verb::SearchRecords(_) | Verb::PreservePackets(_) => SINGLE,
+        _ => SCAN,
+    };
+    let step = step.parse().expect("it is a step's name");
+    signed_for(life, keys, (keys::run_id()?, NO_PLAYBOOK), vec![Allowed { step, agent, verb }])
+}
+
 /// Writes each order as a line for the person who is to sign it.
 pub(crate) fn describe(orders: &[Allowed], lang: Lang) -> Vec<String> {
     let line = |o: &Allowed| {
-        let FileTarget { path, sha256 } = o.verb.file();
+        let hash = o.verb.file().map_or_else(|| "–".to_owned(), |file| file.sha256.short());
         let verb = verb(&o.verb).get(lang);
-        t::ORDER_LINE.with(lang, &[&verb, path, &sha256.short(), &o.agent.short()])
+        t::ORDER_LINE.with(lang, &[&verb, o.verb.path(), &hash, &o.agent.short()])
     };
     orders.iter().map(line).collect()
 }
@@ -162,6 +218,11 @@ fn verb(verb: &Verb) -> Message {
         Verb::VerifyAbsent(_) => t::VERB_ABSENT,
         Verb::RestoreFile(_) => t::VERB_RESTORE,
         Verb::VerifyPresent(_) => t::VERB_PRESENT,
+        Verb::ScanPath(_) => t::VERB_SCAN,
+        Verb::ScanMemory(_) => t::VERB_SCAN_MEMORY,
+        Verb::StopScan { .. } => t::VERB_STOP_SCAN,
+        Verb::SearchRecords(_) => t::VERB_SEARCH_RECORDS,
+        Verb::PreservePackets(_) => t::VERB_PRESERVE_PACKETS,
     }
 }
 
@@ -169,10 +230,12 @@ fn verb(verb: &Verb) -> Message {
 fn targets(incident: IncidentId, alerts: &[Alert]) -> Result<Vec<Target>, PlanError> {
     let target = |a: &Alert| {
         let file = FileTarget { path: a.path.clone()?, sha256: a.sha256? };
-        Some(Target { agent: a.agent, file })
+        Some(Target { agent: a.reporter()?, file })
     };
     let targets: BTreeSet<Target> = alerts.iter().filter_map(target).collect();
+    let is_of_packets = |a: &Alert| a.capture.is_some() && a.sha256.is_some();
     match targets.is_empty() {
+        true if alerts.iter().any(is_of_packets) => Err(PlanError::NoAgent(incident)),
         true => Err(PlanError::NoFiles(incident)),
         false => Ok(targets.into_iter().collect()),
     }
@@ -199,15 +262,24 @@ fn few(orders: Vec<Allowed>) -> Result<Vec<Allowed>, PlanError> {
 }
 
 fn signed(keys: &Keys, run: RunId, playbook: Sha256, orders: Vec<Allowed>) -> Result<Signed> {
+    signed_for(MAX_LIFE, keys, (run, playbook), orders)
+}
+
+fn signed_for(
+    life: SignedDuration,
+    keys: &Keys,
+    (run, playbook): (RunId, Sha256),
+    orders: Vec<Allowed>,
+) -> Result<Signed> {
     let issued = Timestamp::now();
-    let expires = time::after(issued, MAX_LIFE);
+    let expires = time::after(issued, life);
     let mandate = Mandate { run, playbook, orders, issued, expires, nonce: keys::nonce()? };
     Ok(mandate.sign(keys.signing()))
 }
 
 #[cfg(test)]
 mod tests {
-    use khien_core::{AgentId, mandate, order::Order, run::RunState};
+    use khien_core::{mandate, order::Order, run::RunState};
 
     use super::*;
     use crate::command::samples;
@@ -237,6 +309,19 @@ mod tests {
 
         assert_eq!(targets(incident, &[alert, other]).unwrap().len(), 1);
         assert_eq!(targets(incident, &[samples::flow_alert()]), Err(PlanError::NoFiles(incident)));
+    }
+
+    #[test]
+    fn what_was_found_in_packets_is_no_target_and_the_reason_is_said() {
+        let incident = samples::incident().id;
+        let (found, ours) = (samples::capture_alert(), samples::file_alert());
+
+        let error = targets(incident, std::slice::from_ref(&found)).unwrap_err();
+
+        assert_eq!(error, PlanError::NoAgent(incident));
+        assert!(error.shown(Lang::Vi).contains("không tác tử nào"), "{}", error.shown(Lang::Vi));
+        let both = targets(incident, &[found, ours.clone()]).unwrap();
+        assert_eq!(both.iter().map(|t| t.agent).collect::<Vec<_>>(), [ours.agent]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The signed pack of rules: what the team wrote and signed, and every agent runs.
 
 mod form;
+mod network;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::{
 };
 
 pub use form::{FORM_PIECE, Form, MAX_FORM, MAX_FORM_INFLATED, MAX_FORMS, Machine, Release, Unfit, forms};
+pub use network::{MAX_ALLOWED, MAX_NETWORK_SETS, NetworkKind, NetworkLists, NetworkSet};
 
 /// The largest signed pack, in bytes of JSON.
 pub const MAX_PACK: usize = 16 << 20;
@@ -32,6 +34,9 @@ pub struct Pack {
     /// Digests and names of files that must not occur.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<IndicatorSet>,
+    /// Addresses, names, URLs and fingerprints that must not be spoken to.
+    #[serde(default, skip_serializing_if = "NetworkLists::is_empty")]
+    pub network: NetworkLists,
     /// What agents keep an eye on beside content; absent is what the base pack says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
@@ -59,6 +64,9 @@ pub struct RuleMeta {
     pub technique: Option<String>,
     /// Whether it may run on reassembled traffic too.
     pub streams: bool,
+    /// Whether it may run on the memory of processes too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub memory: bool,
     /// A short name.
     pub title: Words,
     /// What a hit means.

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::Words;
 
+mod also;
 pub mod behaviour;
 mod integrity;
 
+pub use also::Also;
 pub use behaviour::{Behaviour, Deed};
 pub use integrity::{Differs, Facts, Integrity, Kind, MAX_EXAMPLES};
 

@@ -1,14 +1,16 @@
 //! What the sensors saw: files that changed, flows on the wire, and what scanning them gave.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Timestamp, Untrusted};
 
+mod act;
 mod inside;
 mod process;
 
+pub use act::{Act, Did, MAX_ACTS};
 pub use inside::{Inside, MAX_NAME, MAX_NAMES, NotSeen, Unseen};
 pub use process::{Ancestor, MAX_ANCESTOR_TEXT, MAX_ANCESTORS, Process};
 
@@ -26,8 +28,8 @@ pub struct FileEvent {
     pub path: Untrusted,
     /// When the event was read, by the agent's clock.
     pub at: Timestamp,
-    /// Who did it, where the kernel tells.
-    pub process: Option<Process>,
+    /// Who did it, where the kernel tells; one for all files that a process changes.
+    pub process: Option<Arc<Process>>,
 }
 
 /// What is known of a file's inode when it was scanned.
@@ -116,6 +118,8 @@ pub enum Transport {
     Tcp,
     /// UDP.
     Udp,
+    /// ICMP, of IPv4 or IPv6; where a port is told it is the type (client) or the code (server).
+    Icmp,
 }
 
 /// Which way the bytes went.
@@ -128,7 +132,7 @@ pub enum Direction {
     ToClient,
 }
 
-/// What the flow carried where the match was found.
+/// What a flow carried, as far as it was recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Application {
@@ -138,8 +142,81 @@ pub enum Application {
     Dns,
     /// A TLS handshake.
     Tls,
-    /// A TCP stream that was not recognised.
+    /// QUIC, RFC 9000.
+    Quic,
+    /// SMTP.
+    Smtp,
+    /// SMB, any version.
+    Smb,
+    /// The Remote Desktop Protocol.
+    Rdp,
+    /// SSH.
+    Ssh,
+    /// Telnet.
+    Telnet,
+    /// FTP, its control connection.
+    Ftp,
+    /// X-Road's message protocol between security servers.
+    XRoad,
+    /// Management of VMware hosts.
+    Vmware,
+    /// Anything else.
+    #[serde(other)]
     Unknown,
+}
+
+impl Application {
+    /// Returns the stable word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+            Self::Quic => "quic",
+            Self::Smtp => "smtp",
+            Self::Smb => "smb",
+            Self::Rdp => "rdp",
+            Self::Ssh => "ssh",
+            Self::Telnet => "telnet",
+            Self::Ftp => "ftp",
+            Self::XRoad => "x_road",
+            Self::Vmware => "vmware",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Returns the name that people know it by; nothing for what was not recognised.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Http => "HTTP",
+            Self::Dns => "DNS",
+            Self::Tls => "TLS",
+            Self::Quic => "QUIC",
+            Self::Smtp => "SMTP",
+            Self::Smb => "SMB",
+            Self::Rdp => "RDP",
+            Self::Ssh => "SSH",
+            Self::Telnet => "Telnet",
+            Self::Ftp => "FTP",
+            Self::XRoad => "X-Road",
+            Self::Vmware => "VMware",
+            Self::Unknown => return None,
+        })
+    }
+}
+
+impl Transport {
+    /// Returns the name that people know it by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Icmp => "ICMP",
+        }
+    }
 }
 
 /// The five-tuple of a flow and what is known of it. `client` opened the conversation.
@@ -153,7 +230,7 @@ pub struct FlowFacts {
     pub server: SocketAddr,
     /// Which way the matching bytes went.
     pub direction: Direction,
-    /// The network interface on which it was seen.
+    /// The network interface on which it was seen; empty where a file of packets names none.
     pub interface: Untrusted,
     /// What it carried.
     pub application: Application,
@@ -161,4 +238,10 @@ pub struct FlowFacts {
     pub name: Option<Untrusted>,
     /// The URL, for HTTP.
     pub url: Option<Untrusted>,
+    /// What stood on a list, where it is neither the name nor the URL: an address, a fingerprint, a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Untrusted>,
+    /// The process on the agent's host that owns one end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Box<Process>>,
 }

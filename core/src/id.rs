@@ -93,6 +93,39 @@ bytes_as_hex!(
     /// Names one order of one mandate, so that a repeated delivery is seen to be the same order.
     OrderId, 16, "an order id (32 hex digits)"
 );
+bytes_as_hex!(
+    /// Names a piece of evidence at the hub: the order under which it was taken, or what [`EvidenceId::brought`] makes of an upload.
+    EvidenceId, 16, "an evidence id (32 hex digits)"
+);
+bytes_as_hex!(
+    /// The public half of the key to which evidence is sealed (X25519, RFC 7748).
+    SealKey, 32, "a key to seal with (64 hex digits)"
+);
+bytes_as_hex!(
+    /// Names such a key: the first eight bytes of the SHA-256 of its public half.
+    SealKeyId, 8, "the id of a key to seal with (16 hex digits)"
+);
+
+impl From<OrderId> for EvidenceId {
+    fn from(order: OrderId) -> Self {
+        Self(order.0)
+    }
+}
+
+impl EvidenceId {
+    /// Names what a person brings, by the upload's nonce; hashed, so that nobody can choose one that is an order's.
+    #[must_use]
+    pub fn brought(upload: Nonce) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&Sha256::of(&[b"khien brought v1\0".as_slice(), &upload.0].concat()).0[..16]);
+        Self(id)
+    }
+}
+
+impl AgentId {
+    /// Names no agent: what was found in a file of packets was reported by none. No key has this digest.
+    pub const NONE: Self = Self([0; 32]);
+}
 
 impl Sha256 {
     /// Hashes bytes.

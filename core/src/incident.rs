@@ -23,7 +23,7 @@ pub struct Incident {
     pub severity: Severity,
     /// The agencies concerned, by name.
     pub agencies: Vec<String>,
-    /// T0 of the legal clocks: the first detection of its alerts.
+    /// T0 of the legal clocks: when the first of its alerts was [detected](crate::alert::Alert::detected).
     pub detected: Timestamp,
     /// When it was opened.
     pub opened: Timestamp,
@@ -103,6 +103,8 @@ pub enum EntryKind {
     UndoAsked,
     /// Evidence was stored.
     EvidenceStored,
+    /// A file of packets was looked at.
+    CaptureScanned,
     /// A report was drafted.
     ReportDrafted,
     /// The incident was closed.

@@ -6,6 +6,7 @@ pub mod alert;
 pub mod api;
 pub mod asset;
 pub mod bundle;
+pub mod capture;
 pub mod conduct;
 pub mod detection;
 pub mod event;
@@ -13,20 +14,26 @@ pub mod evidence;
 pub mod id;
 pub mod incident;
 pub mod mandate;
+pub mod net;
 pub mod order;
 pub mod policy;
 pub mod problem;
 pub mod protocol;
 pub mod reason;
 pub mod run;
+pub mod seal;
 pub mod severity;
 pub mod signature;
 pub mod text;
 pub mod time;
+pub mod traffic;
 pub mod triage;
 pub mod untrusted;
 
-pub use id::{AgentId, AlertId, IncidentId, Nonce, OrderId, RuleId, RunId, Sha256, StepId};
+pub use id::{
+    AgentId, AlertId, EvidenceId, IncidentId, Nonce, OrderId, RuleId, RunId, SealKey, SealKeyId, Sha256,
+    StepId,
+};
 pub use severity::Severity;
 pub use text::Lang;
 pub use time::Timestamp;

@@ -16,12 +16,15 @@ pub const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(2);
 /// The most orders in one mandate.
 pub const MAX_ORDERS: usize = 1_000;
 
+/// Stands for the playbook's text in a mandate for an order that belongs to none. No text has this digest.
+pub const NO_PLAYBOOK: Sha256 = Sha256([0; 32]);
+
 /// What operators allow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mandate {
     /// The run for which it is given.
     pub run: RunId,
-    /// SHA-256 of the playbook's text.
+    /// SHA-256 of the playbook's text, or [`NO_PLAYBOOK`].
     pub playbook: Sha256,
     /// The orders that may be given, each once.
     pub orders: Vec<Allowed>,
@@ -37,10 +40,7 @@ impl Mandate {
     /// Returns the name of one of its orders.
     #[must_use]
     pub fn order_id(&self, index: u32) -> OrderId {
-        let digest = Sha256::of(&[&self.nonce.0[..], &index.to_be_bytes()].concat());
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest.0[..16]);
-        OrderId(id)
+        order_id(self.nonce, index)
     }
 
     /// Signs it.
@@ -52,6 +52,25 @@ impl Mandate {
         let body = serde_json::to_string(self).expect("a mandate always has a JSON form");
         Signed::new(body, Purpose::Mandate, key)
     }
+}
+
+fn order_id(nonce: Nonce, index: u32) -> OrderId {
+    let digest = Sha256::of(&[&nonce.0[..], &index.to_be_bytes()].concat());
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest.0[..16]);
+    OrderId(id)
+}
+
+/// Returns the name that an order claims, also where a newer program wrote what it allows: nothing to trust, but whoever gave it
+/// knows by it which one is refused.
+#[must_use]
+pub fn claimed_id(order: &Order) -> Option<OrderId> {
+    #[derive(Deserialize)]
+    struct Named {
+        nonce: Nonce,
+    }
+    let named: Named = serde_json::from_str(&order.mandate.body).ok()?;
+    Some(order_id(named.nonce, order.index))
 }
 
 /// Why an agent does not obey.
@@ -205,6 +224,17 @@ mod tests {
         assert!(matches!(at(-10, -1), Err(Refusal::Expired(_))));
         assert!(matches!(at(5, 10), Err(Refusal::NotYet(_))));
         assert_eq!(at(-1, 15), Err(Refusal::TooLong));
+    }
+
+    #[test]
+    fn an_order_with_a_verb_of_a_newer_program_is_refused_by_its_name() {
+        let body = serde_json::to_string(&mandate()).unwrap().replace("quarantine_file", "dance");
+        let order = Order { mandate: Signed::new(body, Purpose::Mandate, &key()), index: 0 };
+
+        let got = judge(&order, ME, &[operator_key("thu", &key())], now());
+
+        assert!(matches!(got, Err(Refusal::Signature(SignatureError::Unreadable(_)))), "{got:?}");
+        assert_eq!(claimed_id(&order), Some(mandate().order_id(0)));
     }
 
     #[test]

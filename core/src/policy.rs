@@ -1,14 +1,19 @@
-//! What a signed pack asks agents to keep an eye on beside content, and how bad each change is.
+//! What a signed pack asks agents to keep an eye on beside content, how bad each change is, what scanning may take of a
+//! host, and what is taken for an attack on the wire.
 //!
 //! Pure: patterns are compared with paths that the caller brings; nothing here looks at a disk. In a pack's folder it is
 //! `policy.toml`; a newer pack may say more than this program knows, which is passed over.
 
 use serde::{Deserialize, Serialize};
 
+mod budget;
 mod integrity;
+pub mod network;
 mod pattern;
 
+pub use budget::{Budget, Within};
 pub use integrity::{Group, GroupName, MAX_GROUPS, MAX_PATTERNS, NoGroupName, Severities, prefix_of};
+pub use network::Network;
 pub use pattern::{MAX_PATTERN, NoPattern, Pattern, fits};
 
 /// A pack's policy.
@@ -17,6 +22,17 @@ pub struct Policy {
     /// Groups of files that must not change unnoticed.
     #[serde(default, deserialize_with = "integrity::groups", skip_serializing_if = "Vec::is_empty")]
     pub integrity: Vec<Group>,
+    /// Whether file systems from the network, and those that a program serves, are looked at where one is mounted below a
+    /// watched folder. Else they are left out, and that is said: many hosts walking one server bring it down, and a
+    /// server that does not answer holds whoever asks.
+    #[serde(default)]
+    pub network_mounts: bool,
+    /// What scanning may take of a host.
+    #[serde(default)]
+    pub budget: Budget,
+    /// What belongs to whom on the wire, and what is taken for an attack there.
+    #[serde(default)]
+    pub network: Network,
 }
 
 impl Policy {

@@ -72,6 +72,8 @@ pub enum Cause {
     },
     /// The hub failed; its log says why.
     HubFailed,
+    /// The hub's disk is full.
+    HubDiskFull,
 
     // What agents send.
     /// A batch has too many records.
@@ -208,6 +210,22 @@ pub enum Cause {
         run: RunId,
     },
 
+    // Files of packets.
+    /// The file of packets was taken in for another incident.
+    CaptureTaken {
+        /// The file.
+        sha256: Sha256,
+        /// The incident.
+        incident: IncidentId,
+    },
+    /// No file of packets shows such a finding, or the hub's pack has no such rule.
+    CaptureFinding {
+        /// The rule.
+        rule: Untrusted,
+        /// The version of the hub's pack.
+        pack: u64,
+    },
+
     // Runs.
     /// There is no such run.
     NoRun {
@@ -265,6 +283,17 @@ pub enum Cause {
         is: RunState,
     },
 
+    /// There is no such ordered scan.
+    NoScan {
+        /// Which.
+        order: OrderId,
+    },
+    /// There is no such order outside of playbooks.
+    NoOrder {
+        /// Which.
+        order: OrderId,
+    },
+
     // What is signed.
     /// The mandate is refused.
     MandateRefused {
@@ -316,6 +345,23 @@ pub enum Cause {
     EvidenceOtherContent,
     /// The bytes do not have the hash that was ordered.
     EvidenceOtherHash,
+    /// The bytes are not sealed to the hub's key.
+    EvidenceNotSealed {
+        /// What is wrong with them.
+        error: Untrusted,
+    },
+    /// The evidence as the hub keeps it cannot be opened, or is other bytes than its name says.
+    EvidenceUnreadable {
+        /// The bytes.
+        sha256: Sha256,
+        /// What is wrong with them.
+        error: Untrusted,
+    },
+    /// The name of evidence is empty or too long.
+    BadEvidenceName {
+        /// The most, in bytes.
+        limit: u64,
+    },
     /// The piece does not go on where the upload ends.
     EvidenceGap {
         /// What the hub has, in bytes.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    AgentId, Nonce, OrderId, Sha256, Timestamp, Untrusted,
+    AgentId, Nonce, OrderId, SealKey, Sha256, Timestamp, Untrusted,
     asset::{Health, HostFacts},
     detection::Detection,
     event::{ScanOutcome, Unseen},
@@ -89,6 +89,9 @@ pub struct Welcome {
     pub now: Timestamp,
     /// The version of the pack the hub offers; 0 is none.
     pub pack: u64,
+    /// The key to which evidence is sealed; a hub from before has none, and gets none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_key: Option<SealKey>,
 }
 
 /// A place in a lane.
@@ -281,6 +284,15 @@ mod tests {
 
             assert_eq!(read.cause(), Some(cause), "{sent}");
         }
+    }
+
+    #[test]
+    fn a_hub_from_before_evidence_was_sealed_still_welcomes() {
+        let old = r#"{"acks":[],"now":"2026-11-22T03:00:00Z","pack":3}"#;
+
+        let read: Welcome = serde_json::from_str(old).unwrap();
+
+        assert_eq!((read.pack, read.evidence_key), (3, None));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, Lang, OrderId, Timestamp, Untrusted, mandate::Refusal, signature::SignatureError};
-use read::{inner, is_zero, list, maybe_inner, short};
+use read::{inner, is_zero, list, maybe_inner, short, usual_percent};
 
 mod parts;
 mod read;
@@ -123,17 +123,74 @@ pub enum Reason {
         /// How many.
         count: u64,
     },
-    /// Others need the host: scans wait until the agent's share of it allows them.
-    HostBusy,
+    /// More files changed than could wait for a scan; all that changed since is looked for again.
+    ScansBehind {
+        /// How many changes found no room.
+        count: u64,
+    },
+    /// Others need the processors: scans wait until the agent's share of them allows more.
+    HostBusy {
+        /// Of one processor, in percent.
+        #[serde(default = "usual_percent")]
+        percent: u32,
+    },
+    /// Others need a disk: scans wait until the agent's share of it allows more.
+    DiskBusy {
+        /// Of what is read, in a second.
+        megabytes: u32,
+    },
+    /// The host is short of memory: scans wait until the agent's share of processors and disks allows more.
+    MemoryShort,
     /// The sysadmin of the host has files wait for their scans.
     PausedBySysadmin {
         /// When the pause ends.
+        until: Timestamp,
+    },
+    /// The sysadmin's pause named a time too far away and is cut.
+    PauseCut {
+        /// When it ends.
         until: Timestamp,
     },
     /// So much of what happened to files was not judged by the detectors of behaviour: too much came at once.
     ActivitiesMissed {
         /// How many activities or files.
         count: u64,
+    },
+    /// A file system from the network, or one that a program serves: the policy leaves it out.
+    NetworkMount {
+        /// Which file system: `nfs4`, `cifs`, `fuse.sshfs`.
+        #[serde(deserialize_with = "short")]
+        kind: Untrusted,
+        /// How many more such mounts there are than are named.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        others: u64,
+    },
+    /// Not all that happened to files reached the detectors of behaviour; how much is not known.
+    ActivitiesLost,
+    /// Not all folders were searched for web roots; those in the others are judged as ordinary folders.
+    RootsBeyondLimit {
+        /// How many folders of each watched one are searched.
+        limit: u64,
+    },
+    /// So many processes may not be looked at: their memory is not scanned.
+    ProcessesClosed {
+        /// How many.
+        count: u64,
+    },
+    /// So many processes with something odd wait for a later sweep.
+    ProcessesWait {
+        /// How many.
+        count: u64,
+    },
+    /// Of so many processes with something odd a part of the memory could not be scanned.
+    ProcessesPartly {
+        /// How many.
+        count: u64,
+    },
+    /// Below an observed folder are more folders than are watched for changes.
+    ObservedBeyondLimit {
+        /// How many are watched.
+        limit: u64,
     },
     /// A link leads to a folder that is not watched; what is in it is not looked at.
     LinkLeadsOut {
@@ -153,7 +210,17 @@ pub enum Reason {
     FilesBeyondLimit {
         /// How many are.
         limit: u64,
+        /// The groups of the policy that have more.
+        #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<Untrusted>,
     },
+    /// More files changed than are told at once; the rest is told with the next looks.
+    ChangesWait {
+        /// How many were left for later.
+        count: u64,
+    },
+    /// The database of the package manager cannot be asked what its files are, so an update is told as changes.
+    PackagesUnverified,
     /// What files were before is not known any more; they are compared with what they are now.
     BaselineLost,
 
@@ -169,8 +236,23 @@ pub enum Reason {
     InterfaceDown,
     /// There is no such interface.
     NoInterface,
+    /// No interface was chosen, and none has a default route: only loopback is watched.
+    NoDefaultRoute,
     /// No memory for the packet ring.
     NoRingMemory,
+    /// There is no packet ring here, so packets are read one by one from a plain socket.
+    NoPacketRing {
+        /// What the kernel said.
+        error: OsError,
+    },
+    /// The sysadmin chose a plain socket in place of the packet ring.
+    PacketRingOff,
+    /// How many packets the kernel drops cannot be told here.
+    LossesUnknown {
+        /// Why packets are read in this way.
+        #[serde(deserialize_with = "inner")]
+        because: Box<Reason>,
+    },
     /// The interface cannot be opened.
     InterfaceNotOpened {
         /// What the kernel said.
@@ -200,6 +282,9 @@ pub enum Reason {
         /// Conversations forgotten to make room.
         #[serde(default, skip_serializing_if = "is_zero")]
         evicted: u64,
+        /// Flows of which the process was not looked for, because too many were new.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        unowned: u64,
     },
 
     // Scanning.
@@ -345,6 +430,25 @@ pub enum Reason {
         because: Box<Reason>,
     },
 
+    // Ordered scans.
+    /// The agent was started anew during the scan; how far it was is not known any more.
+    ScanCutOff,
+    /// As many ordered scans wait as may.
+    TooManyScans {
+        /// How many.
+        limit: u64,
+    },
+    /// The file system holds no files that anyone stored.
+    NoStoredFiles,
+    /// The agent has nothing that could scan.
+    NoScanner,
+    /// The sysadmin of the host has the agent leave the memory of processes alone.
+    MemoryOff,
+    /// Not even the agent's own process is among those that the host shows.
+    NoProcesses,
+    /// The agent answered what this order cannot end with.
+    OtherAnswer,
+
     // Evidence.
     /// The agent says that it preserved the file, but did not upload it.
     EvidenceMissing,
@@ -359,14 +463,24 @@ pub enum Reason {
     },
     /// The hub did not take the evidence.
     EvidenceNotTaken,
+    /// The hub gave no key to which evidence could be sealed.
+    NoEvidenceKey,
     /// A file is preserved with the hub's help only.
     NeedsHub,
+    /// The agent keeps no packets in memory.
+    PacketsNotKept,
+    /// None of the packets that are kept are those that were asked for.
+    NoSuchPackets,
+    /// The agent keeps no records of the network.
+    RecordsNotKept,
 
     // Files that orders are about.
     /// The path is not a plain absolute one.
     NotPlainPath,
     /// The path lies in the agent's own folder.
     OwnFolder,
+    /// The sysadmin of the host keeps the agent out of the folder.
+    FolderExcluded,
     /// The file is not there.
     FileNotThere,
     /// The file is still there.

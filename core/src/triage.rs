@@ -37,6 +37,7 @@ fn searchable(a: &Alert) -> String {
         a.status.as_str().to_owned(),
         a.host.to_string(),
         a.agency.clone(),
+        a.capture.as_ref().map(|c| format!("{} {}", c.name, c.sha256)).unwrap_or_default(),
         opt(&a.path),
         a.sha256.map(|h| h.to_string()).unwrap_or_default(),
         a.what.as_ref().map(|w| format!("{}\n{}", w.vi, w.en)).unwrap_or_default(),

@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The longest written form that is read back; a Linux path is at most 4,096 bytes, each written with up to four.
 pub const MAX_WRITTEN: usize = 32 * 1024;
+/// How many bytes one byte is written with at most: `\u{7f}`.
+const GROWTH: usize = 6;
 
 /// Bytes that came from outside. Only ever shown escaped.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -20,6 +22,12 @@ impl Untrusted {
     #[must_use]
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
+    }
+
+    /// Returns an empty one.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Vec::new())
     }
 
     /// Wraps at most `max` bytes, the rest is cut.
@@ -65,8 +73,13 @@ impl<'de> Deserialize<'de> for Untrusted {
         if text.len() > MAX_WRITTEN {
             return Err(de::Error::custom("text from outside is too long"));
         }
-        // A peer that writes raw control characters gets them escaped on the way in, never passed on.
-        Ok(Self(unescape(&text)))
+        // A peer that writes raw control characters gets them escaped on the way in, never passed on. Written like that they
+        // are longer: what could be stored and not be read again is not taken.
+        let raw = unescape(&text);
+        match raw.len() * GROWTH > MAX_WRITTEN && escape(&raw).len() > MAX_WRITTEN {
+            true => Err(de::Error::custom("text from outside is too long once it is escaped")),
+            false => Ok(Self(raw)),
+        }
     }
 }
 
@@ -157,6 +170,16 @@ mod tests {
     #[test]
     fn vietnamese_is_left_as_it_is() {
         assert_eq!(escape("Công văn hoả tốc – Đắk Lắk".as_bytes()), "Công văn hoả tốc – Đắk Lắk");
+    }
+
+    #[test]
+    fn what_is_taken_can_be_written_and_read_again() {
+        let of = |count: usize| serde_json::from_str::<Untrusted>(&format!("\"{}\"", "\u{7f}".repeat(count)));
+
+        let taken = of(MAX_WRITTEN / GROWTH).unwrap();
+        let written = serde_json::to_string(&taken).unwrap();
+        assert_eq!(serde_json::from_str::<Untrusted>(&written).unwrap(), taken);
+        assert!(of(MAX_WRITTEN / GROWTH + 1).is_err());
     }
 
     proptest! {

@@ -60,24 +60,21 @@ pub(crate) fn parse() -> Result<Args, clap::Error> {
 /// Returns the command with every help text in one language.
 fn command(lang: Lang) -> clap::Command {
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
-    let root = localized(Args::command(), "", lang).disable_version_flag(true);
+    let root = localized(Args::command(), "hub:", lang).disable_version_flag(true);
     root.arg(explained(version, help::text("--version"), lang))
 }
 
 fn localized(mut command: clap::Command, path: &str, lang: Lang) -> clap::Command {
-    if let Some(text) = help::text(&format!("hub:{path}")) {
+    if let Some(text) = help::text(path) {
         command = command.about(text.get(lang));
     }
     let args: Vec<String> = command.get_arguments().map(|a| a.get_id().to_string()).collect();
     for id in args {
-        let text = help::text(&format!("hub:{path} --{id}"))
-            .or_else(|| help::text(&format!("hub:--{id}")))
-            .or_else(|| help::text(&format!("--{id}")));
-        command = command.mut_arg(&id, |a| explained(a, text, lang));
+        command = command.mut_arg(&id, |a| explained(a, help::of_option(path, &id), lang));
     }
     let nouns: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
     for noun in nouns {
-        let below = format!("{path} {noun}").trim_start().to_owned();
+        let below = format!("{path} {noun}");
         command = command.mut_subcommand(&noun, |c| localized(c, &below, lang));
     }
     worded(command, lang)
@@ -100,13 +97,13 @@ fn explained(mut arg: Arg, text: Option<Message>, lang: Lang) -> Arg {
     let heading = if arg.is_positional() { help::ARGUMENTS } else { help::OPTIONS };
     arg = arg.help_heading(heading.get(lang)).hide_default_value(true).hide_possible_values(true);
     let takes = arg.get_action().takes_values();
-    let values: Vec<String> = arg.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
-    let values = (takes && !values.is_empty()).then(|| help::VALUES.with(lang, &[&values.join(", ")]));
+    let values = arg.get_possible_values();
+    let values: Vec<&str> = values.iter().filter(|_| takes).map(|v| v.get_name()).collect();
     let usual = arg.get_default_values().first().and_then(|v| v.to_str()).filter(|v| takes && !v.is_empty());
-    let usual = usual.map(|v| help::DEFAULT.with(lang, &[&v]));
-    let text = text.map(|t| t.get(lang).to_owned());
-    let all: Vec<String> = [text, values, usual].into_iter().flatten().collect();
-    if all.is_empty() { arg } else { arg.help(all.join(" ")) }
+    match help::explained(text, &values, usual, lang) {
+        Some(said) => arg.help(said),
+        None => arg,
+    }
 }
 
 /// Returns the language that the command line or `KHIEN_LANG` asks for, before either is parsed.

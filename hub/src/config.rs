@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use khien_core::{OrderId, Sha256};
+use khien_core::{EvidenceId, Sha256};
 use rustix::fs::{FlockOperation, flock};
 
 /// The state folder.
@@ -50,12 +50,17 @@ impl Home {
         self.0.join("hub.sqlite")
     }
 
-    /// Finished evidence, named by its hash.
+    /// The key that opens evidence.
+    pub(crate) fn evidence_key(&self) -> PathBuf {
+        self.0.join("evidence.key")
+    }
+
+    /// Finished evidence, sealed, named by the hash of what it opens to.
     pub(crate) fn evidence(&self) -> PathBuf {
         self.0.join("evidence")
     }
 
-    /// Evidence that is still coming in, named by its order.
+    /// Evidence that is still coming in, sealed, named by its id.
     pub(crate) fn incoming(&self) -> PathBuf {
         self.0.join("incoming")
     }
@@ -66,9 +71,9 @@ impl Home {
         self.evidence().join(&name[..2]).join(name)
     }
 
-    /// Where the bytes for one order come in.
-    pub(crate) fn incoming_file(&self, order: &OrderId) -> PathBuf {
-        self.incoming().join(order.to_string())
+    /// Where the bytes of one piece of evidence come in.
+    pub(crate) fn incoming_file(&self, id: &EvidenceId) -> PathBuf {
+        self.incoming().join(id.to_string())
     }
 
     /// Compiled forms of packs, named by their hash.

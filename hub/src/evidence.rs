@@ -1,36 +1,41 @@
-//! Evidence: bytes that an open order asked for, named by the hash that the hub computed, with a custody record.
-//!
-//! No file is named by a client: incoming bytes are named by the order's id, finished ones by their SHA-256.
+//! Evidence: bytes that an open order asked for, or that a person brought, named by the hash that the hub computed, with a custody
+//! record. On the disk they are sealed from the first byte on; the hub opens them to look, and to give them out.
 
 use std::{
     collections::HashSet,
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek, SeekFrom, Write as _},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
+    io,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use khien_core::{
-    AgentId, IncidentId, OrderId, Sha256, Timestamp,
-    evidence::{Custody, CustodyAction, Evidence, MAX_EVIDENCE},
+    AgentId, EvidenceId, IncidentId, OrderId, Sha256, Timestamp, Untrusted,
+    api::Have,
+    evidence::{Custody, CustodyAction, Evidence, MAX_EVIDENCE, MAX_SEALED, Origin},
     incident::{Entry, EntryKind},
-    order::{Outcome, Receipt},
+    order::{Outcome, Receipt, Verb},
     problem::Cause,
     reason::Reason,
+    seal::{self, Plain, SealError},
     text::hub::EVIDENCE_LINE,
 };
-use serde::{Deserialize, Serialize};
-use sha2::Digest;
+use serde::Deserialize;
 
 use crate::{
-    config::{self, Home},
     fault::Fault,
     fleet,
     hub::Hub,
     incidents, runs,
     store::{Host, OrderRow, Read, Write},
 };
+
+mod brought;
+mod key;
+mod vault;
+
+pub(crate) use brought::{bring, piece as brought_piece};
+pub(crate) use key::load as load_key;
+pub(crate) use vault::Kept;
 
 /// Names the hub in custody records.
 const TOOL: &str = concat!("khien-hub ", env!("CARGO_PKG_VERSION"));
@@ -40,27 +45,21 @@ const TOOL: &str = concat!("khien-hub ", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Piece {
     /// Where it begins.
     pub(crate) offset: u64,
-    /// The size of the whole.
+    /// The size of the whole, sealed.
     pub(crate) size: u64,
-    /// The hash of the whole.
+    /// The hash of what the whole opens to.
     pub(crate) sha256: Sha256,
 }
 
-/// How much of an upload the hub has.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Have {
-    pub(crate) have: u64,
-}
-
-/// Uploads at work: one request at a time for each order.
+/// Uploads at work: one request at a time for each.
 #[derive(Default)]
-pub(crate) struct Uploads(Mutex<HashSet<OrderId>>);
+pub(crate) struct Uploads(Mutex<HashSet<EvidenceId>>);
 
 impl Uploads {
-    fn begin(&self, order: OrderId) -> Result<Busy<'_>, Fault> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(order) {
-            true => Ok(Busy { uploads: self, order }),
-            false => Err(Fault::Conflict(Cause::EvidenceBusy { order })),
+    fn begin(&self, id: EvidenceId) -> Result<Busy<'_>, Fault> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
+            true => Ok(Busy { uploads: self, id }),
+            false => Err(Fault::Conflict(Cause::EvidenceBusy { order: OrderId(id.0) })),
         }
     }
 }
@@ -68,79 +67,98 @@ impl Uploads {
 /// Held while one request works on an upload.
 struct Busy<'a> {
     uploads: &'a Uploads,
-    order: OrderId,
+    id: EvidenceId,
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.uploads.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.order);
+        self.uploads.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
 /// Tells an agent how much of an upload is there, so that it goes on where it was cut.
-pub(crate) async fn have(hub: &Arc<Hub>, agent: AgentId, id: OrderId) -> Result<Have, Fault> {
+pub(crate) async fn have(hub: &Arc<Hub>, agent: AgentId, order: OrderId) -> Result<Have, Fault> {
+    let id = order.into();
     let _busy = hub.uploads.begin(id)?;
-    if let Some(evidence) = hub.store.read(move |tx| stored(tx, agent, id)).await? {
-        forget_incoming(hub, id).await?;
-        return Ok(Have { have: evidence.size });
+    if let Some(have) = all_of_it(hub, agent, id).await? {
+        return Ok(have);
     }
-    let order = open_order(hub, agent, id).await?;
+    open_order(hub, agent, order).await?;
     let path = hub.home.incoming_file(&id);
-    let Some((size, hash)) = blocking(move || size_and_hash(&path)).await? else {
-        return Ok(Have { have: 0 });
-    };
-    if hash == order.allowed.verb.file().sha256 {
-        // All bytes came, but the hub ended before it took them in.
-        finish(hub, order, size).await?;
-    }
-    Ok(Have { have: size })
+    Ok(Have { have: blocking(move || vault::without_its_end(&path)).await? })
 }
 
 /// Takes one piece in; the last one makes it evidence.
 pub(crate) async fn receive(
     hub: &Arc<Hub>,
     agent: AgentId,
-    id: OrderId,
+    order: OrderId,
     piece: Piece,
     bytes: Vec<u8>,
 ) -> Result<Have, Fault> {
+    let id = order.into();
     let _busy = hub.uploads.begin(id)?;
-    if piece.size > MAX_EVIDENCE {
+    if piece.size > MAX_SEALED {
         return Err(Fault::TooLarge(Cause::EvidenceTooLarge { limit: MAX_EVIDENCE }));
     }
-    if let Some(evidence) = hub.store.read(move |tx| stored(tx, agent, id)).await? {
-        forget_incoming(hub, id).await?;
-        return Ok(Have { have: evidence.size });
+    if let Some(have) = all_of_it(hub, agent, id).await? {
+        return Ok(have);
     }
-    let order = open_order(hub, agent, id).await?;
-    if order.allowed.verb.file().sha256 != piece.sha256 {
+    let order = open_order(hub, agent, order).await?;
+    if asked(&order)?.sha256.is_some_and(|wanted| wanted != piece.sha256) {
         return Err(Fault::Conflict(Cause::EvidenceOtherContent));
     }
-    let path = hub.home.incoming_file(&id);
-    let have = blocking(move || append(&path, piece, &bytes)).await??;
+    let have = append(hub, id, (piece.offset, piece.size), bytes).await?;
     if have == piece.size {
-        verify(hub, &order, piece).await?;
-        finish(hub, order, piece.size).await?;
+        let plain = verify(hub, id, piece.sha256).await?;
+        finish(hub, id, plain.sha256, move |tx| taken(tx, &order, plain)).await?;
     }
     Ok(Have { have })
 }
 
-async fn verify(hub: &Hub, order: &OrderRow, piece: Piece) -> Result<(), Fault> {
-    let path = hub.home.incoming_file(&order.id);
-    let again = path.clone();
-    let found = blocking(move || size_and_hash(&path)).await?;
-    let hash = found.map(|(_, hash)| hash);
-    if hash == Some(piece.sha256) {
-        return Ok(());
-    }
-    tracing::warn!(agent = %order.allowed.agent, order = %order.id, ?hash, "evidence does not fit its hash");
-    blocking(move || fs::remove_file(again)).await?;
-    Err(Fault::Conflict(Cause::EvidenceOtherHash))
+/// Says that all of an upload is there if it is evidence already, taken by this agent.
+async fn all_of_it(hub: &Hub, agent: AgentId, id: EvidenceId) -> Result<Option<Have>, Fault> {
+    let by_this = move |e: &Evidence| matches!(e.origin, Origin::Taken { agent: a, .. } if a == agent);
+    let Some(evidence) = hub.store.read(move |tx| Ok(tx.evidence(id)?.filter(by_this))).await? else {
+        return Ok(None);
+    };
+    forget_incoming(hub, id).await?;
+    Ok(Some(Have { have: seal::sealed_size(evidence.size) }))
 }
 
-/// Returns the evidence of an order if this agent was the one to take it.
-fn stored(tx: &dyn Read, agent: AgentId, id: OrderId) -> Result<Option<Evidence>, Fault> {
-    Ok(tx.evidence_by_order(id)?.filter(|e| e.agent == agent))
+/// Appends a piece to what came in. The first one must begin as something that this hub can open.
+async fn append(hub: &Hub, id: EvidenceId, (offset, size): (u64, u64), bytes: Vec<u8>) -> Result<u64, Fault> {
+    if offset == 0 {
+        vault::check_head(&bytes, &hub.evidence_key).map_err(refused)?;
+    }
+    let path = hub.home.incoming_file(&id);
+    blocking(move || vault::append(&path, (offset, size), &bytes)).await?
+}
+
+/// Opens all that came in and drops it if it is not what was named.
+async fn verify(hub: &Hub, id: EvidenceId, sha256: Sha256) -> Result<Plain, Fault> {
+    let (path, key) = (hub.home.incoming_file(&id), Arc::clone(&hub.evidence_key));
+    let fault = match blocking(move || Ok(vault::checked(&path, &key))).await? {
+        Ok(plain) if plain.sha256 == sha256 => return Ok(plain),
+        Ok(_) => Fault::Conflict(Cause::EvidenceOtherHash),
+        Err(error @ SealError::Io(_)) => return Err(refused(error)),
+        Err(error) => refused(error),
+    };
+    tracing::warn!(evidence = %id, %fault, "evidence that came in is dropped");
+    forget_incoming(hub, id).await?;
+    Err(fault)
+}
+
+/// Says what is wrong with bytes that came in. What was altered or cut on the way may be sent again; what was never sealed to
+/// this hub not.
+fn refused(error: SealError) -> Fault {
+    match error {
+        SealError::Io(error) => Fault::io("evidence", &error),
+        SealError::Cut | SealError::Damaged(_) => Fault::Conflict(Cause::EvidenceOtherHash),
+        SealError::NotSealed | SealError::Version(_) | SealError::OtherKey { .. } | SealError::BadKey => {
+            Fault::Bad(Cause::EvidenceNotSealed { error: Cause::quoted(&error) })
+        }
+    }
 }
 
 async fn open_order(hub: &Hub, agent: AgentId, id: OrderId) -> Result<OrderRow, Fault> {
@@ -158,118 +176,100 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|e| Fault::io("evidence", &e))
 }
 
-/// Appends a piece; the inner error says that it does not go on where the file ends.
-fn append(path: &Path, piece: Piece, bytes: &[u8]) -> io::Result<Result<u64, Fault>> {
-    let mut file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    let have = file.seek(SeekFrom::End(0))?;
-    let end = have.saturating_add(bytes.len() as u64);
-    if piece.offset != have || end > piece.size {
-        return Ok(Err(Fault::Conflict(Cause::EvidenceGap { have, size: piece.size })));
-    }
-    file.write_all(bytes)?;
-    if end == piece.size {
-        file.sync_all()?;
-    }
-    Ok(Ok(end))
-}
-
-/// Returns a file's size and hash, or nothing if it is not there.
-fn size_and_hash(path: &Path) -> io::Result<Option<(u64, Sha256)>> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    let mut hasher = sha2::Sha256::new();
-    let mut size = 0;
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(Some((size, Sha256(hasher.finalize().into()))));
-        }
-        hasher.update(&buffer[..n]);
-        size += n as u64;
-    }
-}
-
-/// Puts bytes that were checked in their place, then records them, then forgets the incoming name: cut at any point,
-/// the next try finishes it.
-async fn finish(hub: &Arc<Hub>, order: OrderRow, size: u64) -> Result<(), Fault> {
-    let (home, id, sha256) = (hub.home.clone(), order.id, order.allowed.verb.file().sha256);
-    blocking(move || settle(&home, id, sha256)).await?;
-    hub.store.write(move |tx| record(tx, &order, size, Timestamp::now())).await?;
-    forget_incoming(hub, id).await
+/// Puts bytes that were checked in their place, then records them. What was recorded before stays as it is.
+async fn finish(
+    hub: &Arc<Hub>,
+    id: EvidenceId,
+    sha256: Sha256,
+    make: impl FnOnce(&mut dyn Write) -> Result<Evidence, Fault> + Send + 'static,
+) -> Result<Evidence, Fault> {
+    let home = hub.home.clone();
+    blocking(move || vault::settle(&home, id, sha256)).await?;
+    let recorded = hub.store.write(move |tx| match tx.evidence(id)? {
+        Some(before) => Ok(before),
+        None => make(tx).and_then(|evidence| record(tx, evidence)),
+    });
+    recorded.await
 }
 
 /// Removes the incoming name, also where an earlier try that was cut off did.
-async fn forget_incoming(hub: &Hub, id: OrderId) -> Result<(), Fault> {
+async fn forget_incoming(hub: &Hub, id: EvidenceId) -> Result<(), Fault> {
     let incoming = hub.home.incoming_file(&id);
-    blocking(move || match fs::remove_file(incoming) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    })
-    .await
+    blocking(move || vault::forget(&incoming)).await
 }
 
-/// Removes what came in for orders that wait for no evidence any more. For a start, before agents are heard.
-pub(crate) async fn sweep(hub: &Hub) -> Result<(), Fault> {
-    let folder = hub.home.incoming();
-    let names =
-        blocking(move || fs::read_dir(folder)?.map(|e| Ok(e?.file_name())).collect::<io::Result<Vec<_>>>());
-    for name in names.await? {
-        let Some(id) = name.to_str().and_then(|n| n.parse::<OrderId>().ok()) else { continue };
-        let waits = hub
-            .store
-            .read(move |tx| {
-                let open = tx.order(id)?.is_some_and(|o| o.receipt.is_none());
-                Ok(open && tx.evidence_by_order(id)?.is_none())
-            })
-            .await?;
-        if !waits {
+/// Removes what came in and is waited for no more: no open order asks for it, and nothing of it came for so long. With no time at
+/// all for a start, before anybody is heard.
+pub(crate) async fn sweep(hub: &Hub, rested: Duration) -> Result<(), Fault> {
+    let home = hub.home.clone();
+    for id in blocking(move || vault::waiting(&home, rested)).await? {
+        let waits = hub.store.read(move |tx| {
+            let open = tx.order(OrderId(id.0))?.is_some_and(|o| o.receipt.is_none());
+            Ok(open && tx.evidence(id)?.is_none())
+        });
+        if !waits.await? {
             forget_incoming(hub, id).await?;
         }
     }
     Ok(())
 }
 
-fn settle(home: &Home, order: OrderId, sha256: Sha256) -> io::Result<()> {
-    let (incoming, place) = (home.incoming_file(&order), home.evidence_file(&sha256));
-    if let Some(dir) = place.parent() {
-        config::private_dir(dir)?;
-        config::sync_dir(dir)?;
-    }
-    // The one who wrote the last piece may have been cut off before its bytes were on the disk.
-    File::open(&incoming)?.sync_all()?;
-    match fs::hard_link(incoming, &place) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    config::sync_dir(&place)
+/// Puts together what an order made evidence of.
+fn taken(tx: &dyn Read, order: &OrderRow, plain: Plain) -> Result<Evidence, Fault> {
+    let Plain { sha256, size } = plain;
+    let agent = order.allowed.agent;
+    let host = fleet::host(tx, agent)?.agent.host;
+    Ok(Evidence {
+        sha256,
+        size,
+        path: asked(order)?.path,
+        origin: Origin::Taken { agent, host, order: order.id },
+        incident: incident_of(tx, order)?,
+        custody: vec![custody(order.created, &order.by, CustodyAction::Ordered, "khien", sha256)],
+    })
 }
 
-fn record(tx: &mut dyn Write, order: &OrderRow, size: u64, now: Timestamp) -> Result<(), Fault> {
-    if tx.evidence_by_order(order.id)?.is_some() {
-        return Ok(());
+/// Records evidence that is in its place, and says so in the timeline.
+fn record(tx: &mut dyn Write, mut evidence: Evidence) -> Result<Evidence, Fault> {
+    let (now, sha256, incident) = (Timestamp::now(), evidence.sha256, evidence.incident);
+    evidence.custody.push(custody(now, "hub", CustodyAction::Received, TOOL, sha256));
+    tx.add_evidence(&evidence)?;
+    let who = match &evidence.origin {
+        Origin::Taken { .. } => "hub",
+        Origin::Brought { by, .. } => by,
+    };
+    let text = EVIDENCE_LINE.words_with(&[&evidence.path, &evidence.size, &sha256]);
+    let entry = Entry { at: now, who: who.to_owned(), kind: EntryKind::EvidenceStored, text };
+    incidents::write(tx, incident, entry)?;
+    Ok(evidence)
+}
+
+/// What an order asks the bytes of.
+struct Wanted {
+    path: Untrusted,
+    /// Of the bytes; none where nobody could know it before they were taken.
+    sha256: Option<Sha256>,
+}
+
+fn asked(order: &OrderRow) -> Result<Wanted, Fault> {
+    match &order.allowed.verb {
+        Verb::PreservePackets(packets) => Ok(Wanted { path: packets.name(), sha256: None }),
+        verb => {
+            let file = verb.file().ok_or(Fault::Conflict(Cause::EvidenceNotAsked { order: order.id }))?;
+            Ok(Wanted { path: file.path.clone(), sha256: Some(file.sha256) })
+        }
     }
-    let run = tx.run(order.run)?.ok_or_else(|| Fault::Missing(Cause::NoRun { run: order.run }))?;
-    let host = fleet::host(tx, order.allowed.agent)?;
-    let file = order.allowed.verb.file();
-    let ordered = custody(order.created, &order.by, CustodyAction::Ordered, "khien", file.sha256);
-    let received = custody(now, "hub", CustodyAction::Received, TOOL, file.sha256);
-    tx.add_evidence(&Evidence {
-        sha256: file.sha256,
-        size,
-        path: file.path.clone(),
-        agent: order.allowed.agent,
-        host: host.agent.host,
-        incident: run.incident,
-        order: order.id,
-        custody: vec![ordered, received],
-    })?;
-    let text = EVIDENCE_LINE.words_with(&[&file.path, &size, &file.sha256]);
-    let entry = Entry { at: now, who: "hub".to_owned(), kind: EntryKind::EvidenceStored, text };
-    incidents::write(tx, run.incident, entry)
+}
+
+/// Returns the incident to which what an order preserves belongs: that of its run, or the one that was signed for.
+fn incident_of(tx: &dyn Read, order: &OrderRow) -> Result<IncidentId, Fault> {
+    match &order.allowed.verb {
+        Verb::PreservePackets(packets) => Ok(packets.incident()),
+        _ => {
+            let run = tx.run(order.run)?.ok_or_else(|| Fault::Missing(Cause::NoRun { run: order.run }))?;
+            Ok(run.incident)
+        }
+    }
 }
 
 fn custody(at: Timestamp, who: &str, action: CustodyAction, tool: &str, sha256: Sha256) -> Custody {
@@ -282,7 +282,7 @@ pub(crate) fn missing(tx: &dyn Read, order: &OrderRow, receipt: &Receipt) -> Res
     if !runs::preserves(order) {
         return Ok(None);
     }
-    let held = tx.evidence_by_order(order.id)?;
+    let held = tx.evidence(order.id.into())?;
     let fits =
         held.zip(evidence.as_ref()).is_some_and(|(h, said)| h.sha256 == said.sha256 && h.size == said.size);
     Ok((!fits).then_some(Outcome::Failed { reason: Reason::EvidenceMissing }))
@@ -302,31 +302,40 @@ pub(crate) fn collected(
     let who = format!("agent {}", host.agent.host);
     let tool = format!("khien-agent {}", host.agent.version);
     Ok(tx.add_custody(
-        order.id,
+        order.id.into(),
         &custody(preserved.at, &who, CustodyAction::Collected, &tool, preserved.sha256),
     )?)
 }
 
-/// Opens evidence of an incident for an operator, after the custody record says so.
+/// Opens evidence of an incident for an operator, after the custody record says so; returns its size too.
 pub(crate) async fn export(
     hub: &Arc<Hub>,
     sha256: Sha256,
     incident: IncidentId,
     by: String,
-) -> Result<(tokio::fs::File, u64), Fault> {
-    let size = hub
-        .store
-        .write(move |tx| {
-            let all = tx.evidence_of(incident)?;
-            let missing = || Fault::Missing(Cause::NoEvidence { sha256, incident });
-            let found = all.into_iter().find(|e| e.sha256 == sha256).ok_or_else(missing)?;
-            let line = custody(Timestamp::now(), &by, CustodyAction::Exported, TOOL, sha256);
-            tx.add_custody(found.order, &line)?;
-            let revision = tx.next_revision();
-            tx.touch_incident(incident, revision)?;
-            Ok(found.size)
-        })
-        .await?;
-    let file = tokio::fs::File::open(hub.home.evidence_file(&sha256)).await;
-    file.map(|f| (f, size)).map_err(|e| Fault::io("open evidence", &e))
+) -> Result<(Kept, u64), Fault> {
+    let found = hub.store.read(move |tx| {
+        let kept = tx.evidence_of(incident)?.into_iter().find(|e| e.sha256 == sha256);
+        kept.ok_or(Fault::Missing(Cause::NoEvidence { sha256, incident }))
+    });
+    let (id, size) = found.await.map(|e| (e.origin.id(), e.size))?;
+    let (home, key) = (hub.home.clone(), Arc::clone(&hub.evidence_key));
+    let kept = blocking(move || Ok(Kept::open(&home, &sha256, &key))).await?;
+    let kept = kept.map_err(|error| {
+        tracing::error!(%sha256, %error, "evidence cannot be opened");
+        Fault::Conflict(Cause::EvidenceUnreadable { sha256, error: Cause::quoted(&error) })
+    })?;
+    let recorded = hub.store.write(move |tx| {
+        tx.add_custody(id, &custody(Timestamp::now(), &by, CustodyAction::Exported, TOOL, sha256))?;
+        let revision = tx.next_revision();
+        Ok(tx.touch_incident(incident, revision)?)
+    });
+    recorded.await?;
+    Ok((kept, size))
+}
+
+/// Reads the next bytes of evidence; none at its end.
+pub(crate) async fn next_bytes(mut kept: Kept) -> io::Result<Option<(Vec<u8>, Kept)>> {
+    let read = tokio::task::spawn_blocking(move || kept.next_piece().map(|bytes| bytes.map(|b| (b, kept))));
+    read.await.map_err(io::Error::other)?.map_err(io::Error::other)
 }

@@ -1,5 +1,7 @@
 //! Why a request is not carried out, and the answer that says so.
 
+use std::io::ErrorKind;
+
 use axum::{
     Json,
     http::{StatusCode, header},
@@ -43,6 +45,9 @@ pub(crate) enum Fault {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No room is left on the hub's disk.
+    #[error("{0}: no space left on the disk")]
+    DiskFull(String),
     /// The hub failed.
     #[error("{0}")]
     Internal(String),
@@ -51,12 +56,15 @@ pub(crate) enum Fault {
 impl Fault {
     /// Says that the hub could not do something with a file.
     pub(crate) fn io(what: &str, cause: &std::io::Error) -> Self {
-        Self::Internal(format!("{what}: {cause}"))
+        match cause.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::DiskFull(what.to_owned()),
+            _ => Self::Internal(format!("{what}: {cause}")),
+        }
     }
 
     /// Tells whether the hub itself failed, so that trying again may help.
     pub(crate) fn is_failure(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Internal(_))
+        matches!(self, Self::Store(_) | Self::DiskFull(_) | Self::Internal(_))
     }
 
     /// Returns what the caller is told. The cause of a failure is for the log; a peer learns no more than that it
@@ -68,6 +76,7 @@ impl Fault {
             }
             Self::Gap(mark) => Cause::Gap { seq: mark.seq },
             Self::TooMuch { seconds } | Self::Overloaded { seconds } => Cause::Busy { seconds: *seconds },
+            Self::DiskFull(_) => Cause::HubDiskFull,
             Self::Store(_) | Self::Internal(_) => Cause::HubFailed,
         }
     }
@@ -81,6 +90,7 @@ impl Fault {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMuch { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DiskFull(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -99,7 +109,9 @@ impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let (status, problem) = (self.status(), Problem::from(&self.cause()));
         match status {
-            StatusCode::INTERNAL_SERVER_ERROR => tracing::error!(error = %self, "request failed"),
+            StatusCode::INTERNAL_SERVER_ERROR | StatusCode::INSUFFICIENT_STORAGE => {
+                tracing::error!(error = %self, "request failed")
+            }
             _ => tracing::debug!(%status, error = %self, "request refused"),
         }
         match self {
@@ -109,5 +121,20 @@ impl IntoResponse for Fault {
             }
             _ => (status, Json(problem)).into_response(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_and_any_other_failure_stays_in_the_log() {
+        let full = Fault::io("evidence", &ErrorKind::StorageFull.into());
+        let other = Fault::io("evidence", &ErrorKind::PermissionDenied.into());
+
+        assert_eq!((full.cause(), full.status()), (Cause::HubDiskFull, StatusCode::INSUFFICIENT_STORAGE));
+        assert_eq!((other.cause(), other.status()), (Cause::HubFailed, StatusCode::INTERNAL_SERVER_ERROR));
+        assert!(full.is_failure() && other.is_failure());
     }
 }

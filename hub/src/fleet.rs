@@ -7,8 +7,8 @@ use std::{
 };
 
 use khien_core::{
-    AgentId, Timestamp,
-    asset::{Agent, Coverage, Health, Presence},
+    AgentId, Timestamp, Untrusted,
+    asset::{Agent, Coverage, Health, Presence, ScanProgress},
     detection::builtin,
     problem::Cause,
     protocol::{Heartbeat, HeartbeatReply, Hello, Mark, SILENT_AFTER_SECONDS, Welcome},
@@ -36,6 +36,10 @@ const HELD_UP: Duration = Duration::from_secs(5);
 const MAX_LANES: usize = 16;
 /// The most lines of coverage that are kept of an agent.
 const MAX_COVERAGE: usize = 256;
+/// The longest path that is kept of an agent's health, in bytes.
+const MAX_PATH: usize = 4_096;
+/// The longest name of an interface; the kernel has 15 bytes for it.
+const MAX_INTERFACE: usize = 64;
 /// Two starts of a silence closer than this are one.
 const ONE_SILENCE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -116,7 +120,7 @@ pub(crate) fn hello(
         }
         acks.push(Mark { epoch: lane.epoch, seq });
     }
-    Ok(Welcome { acks, now, pack: tx.pack_version()? })
+    Ok(Welcome { acks, now, pack: tx.pack_version()?, evidence_key: None })
 }
 
 /// Notes how an agent is.
@@ -154,10 +158,17 @@ pub(crate) fn is_same_silence(a: Timestamp, b: Timestamp) -> bool {
 
 fn bounded(mut health: Health) -> Health {
     health.coverage.truncate(MAX_COVERAGE);
+    health.wires.truncate(MAX_COVERAGE);
+    for wire in &mut health.wires {
+        wire.interface = Untrusted::cut(wire.interface.raw(), MAX_INTERFACE);
+    }
     let cut = |text: &str| khien_core::untrusted::escape(text.as_bytes()).chars().take(256).collect();
     // A reason bounds itself as it is read.
     for Coverage { backend, .. } in &mut health.coverage {
         *backend = cut(backend);
+    }
+    if let Some(ScanProgress { path, .. }) = &mut health.ordered {
+        *path = Untrusted::cut(path.raw(), MAX_PATH);
     }
     health
 }

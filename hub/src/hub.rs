@@ -3,20 +3,43 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::body::Bytes;
-use khien_core::{AgentId, bundle::Pack};
+use khien_core::{AgentId, bundle::Pack, seal::OpenKey};
 use khien_playbooks::Playbook;
 use tokio::sync::watch;
 
 use crate::{
-    auth::Peers, authority::Authority, config::Home, evidence::Uploads, fleet::Fleet, limits::Limits,
-    memory::Memory, quota::Quotas, store::sqlite::Store, tally::Tally,
+    auth::Peers,
+    authority::Authority,
+    config::Home,
+    evidence::{self, Uploads},
+    fleet::Fleet,
+    limits::Limits,
+    memory::Memory,
+    quota::Quotas,
+    store::sqlite::Store,
+    tally::Tally,
 };
+
+/// What the hub certifies and opens with.
+pub(crate) struct Keys {
+    authority: Authority,
+    evidence: OpenKey,
+}
+
+impl Keys {
+    /// Reads them from the folder; the one for evidence is made there if it is the first.
+    pub(crate) fn load(home: &Home) -> anyhow::Result<Self> {
+        Ok(Self { authority: Authority::load(home)?, evidence: evidence::load_key(home)? })
+    }
+}
 
 /// The hub while it runs.
 pub(crate) struct Hub {
     pub(crate) home: Home,
     pub(crate) store: Store,
     pub(crate) authority: Authority,
+    /// Opens evidence.
+    pub(crate) evidence_key: Arc<OpenKey>,
     pub(crate) peers: Peers,
     pub(crate) fleet: Fleet,
     pub(crate) uploads: Uploads,
@@ -42,14 +65,15 @@ impl Hub {
     pub(crate) fn new(
         home: Home,
         store: Store,
-        authority: Authority,
+        keys: Keys,
         stopping: watch::Receiver<bool>,
         limits: Limits,
     ) -> Self {
         Self {
             home,
             store,
-            authority,
+            authority: keys.authority,
+            evidence_key: Arc::new(keys.evidence),
             peers: Peers::default(),
             fleet: Fleet::default(),
             uploads: Uploads::default(),

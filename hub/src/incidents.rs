@@ -1,5 +1,7 @@
 //! Incidents: opened from alerts, with a timeline that only grows.
 
+use std::collections::BTreeSet;
+
 use khien_core::{
     AlertId, IncidentId, Severity, Timestamp, Untrusted,
     alert::Alert,
@@ -192,9 +194,7 @@ pub(crate) fn show(tx: &dyn Read, id: IncidentId) -> Result<Incident, Fault> {
 /// Puts an incident together from what is stored about it.
 pub(crate) fn whole(tx: &dyn Read, row: IncidentRow) -> Result<Incident, Fault> {
     let alerts = tx.alerts_of(row.id)?;
-    let mut agencies: Vec<String> = alerts.iter().map(|a| a.agency.clone()).collect();
-    agencies.sort_unstable();
-    agencies.dedup();
+    let agencies = agencies(&alerts);
     let runs = tx.runs_of(row.id)?;
     Ok(Incident {
         id: row.id,
@@ -202,7 +202,7 @@ pub(crate) fn whole(tx: &dyn Read, row: IncidentRow) -> Result<Incident, Fault> 
         status: row.status,
         severity: alerts.iter().map(|a| a.severity).max().unwrap_or(Severity::Low),
         agencies,
-        detected: alerts.iter().map(|a| a.first_seen).min().unwrap_or(row.opened),
+        detected: alerts.iter().map(Alert::detected).min().unwrap_or(row.opened),
         opened: row.opened,
         opened_by: row.opened_by,
         alerts: alerts.iter().map(|a| a.id).collect(),
@@ -214,4 +214,10 @@ pub(crate) fn whole(tx: &dyn Read, row: IncidentRow) -> Result<Incident, Fault> 
             .collect(),
         revision: row.revision,
     })
+}
+
+/// Returns the agencies whose agents found something, each once, by name. A file of packets brings no agency of its own.
+pub(crate) fn agencies(alerts: &[Alert]) -> Vec<String> {
+    let of_agents = alerts.iter().filter(|a| a.capture.is_none()).map(|a| a.agency.clone());
+    of_agents.collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -37,6 +37,11 @@ pub(crate) fn admit(
     Ok(tx.add_mandate(&row)?)
 }
 
+/// Tells whether this very mandate was taken for this run already: the answer to it was lost on the way.
+pub(crate) fn given_before(tx: &dyn Read, run: RunId, signed: &Signed) -> Result<bool, Fault> {
+    Ok(tx.newest_mandate(run)?.is_some_and(|(newest, _)| newest == *signed))
+}
+
 fn check(
     tx: &dyn Read,
     signed: &Signed,

@@ -6,11 +6,10 @@ use khien_core::{
     api::{Approve, Refuse, StartRun, Undo},
     incident::{Entry, EntryKind, IncidentStatus},
     mandate::CLOCK_SLACK,
-    order::{Allowed, Outcome, Receipt, Verb},
+    order::{Allowed, Outcome, Receipt},
     problem::Cause,
     reason::{MAX_TEXT, Reason, quoted},
     run::{Run, RunState, StepProgress, Target},
-    signature::Signed,
     text::{Words, hub as words},
     time::{self, SignedDuration},
 };
@@ -102,7 +101,7 @@ fn known_playbook<'a>(library: &'a [Playbook], id: &str) -> Result<&'a Playbook,
 }
 
 /// Checks that the team works on an incident.
-fn check_open(tx: &dyn Read, incident: IncidentId) -> Result<(), Fault> {
+pub(crate) fn check_open(tx: &dyn Read, incident: IncidentId) -> Result<(), Fault> {
     match incidents::row(tx, incident)?.status {
         IncidentStatus::Open => Ok(()),
         IncidentStatus::Closed => Err(Fault::Conflict(Cause::IncidentIsClosed { incident })),
@@ -123,7 +122,9 @@ fn check_targets(tx: &dyn Read, wanted: &StartRun) -> Result<(), Fault> {
     let alerts = tx.alerts_of(wanted.incident)?;
     let belongs = |t: &Target| {
         alerts.iter().any(|a| {
-            a.agent == t.agent && a.path.as_ref() == Some(&t.file.path) && a.sha256 == Some(t.file.sha256)
+            a.reporter() == Some(t.agent)
+                && a.path.as_ref() == Some(&t.file.path)
+                && a.sha256 == Some(t.file.sha256)
         })
     };
     match wanted.targets.iter().find(|t| !belongs(t)) {
@@ -144,7 +145,7 @@ pub(crate) fn approve(
     now: Timestamp,
 ) -> Result<Run, Fault> {
     let mut case = Case::load(tx, library, id)?;
-    if given_before(tx, id, &wanted.mandate)? {
+    if orders::given_before(tx, id, &wanted.mandate)? {
         return Ok(case.run);
     }
     case.must_wait_for(&wanted.step)?;
@@ -186,7 +187,7 @@ pub(crate) fn undo(
     now: Timestamp,
 ) -> Result<Run, Fault> {
     let mut case = Case::load(tx, library, id)?;
-    if given_before(tx, id, &wanted.mandate)? {
+    if orders::given_before(tx, id, &wanted.mandate)? {
         return Ok(case.run);
     }
     if !case.machine.can_undo() {
@@ -201,11 +202,6 @@ pub(crate) fn undo(
     Ok(case.run)
 }
 
-/// Tells whether this very mandate was taken for this run already: the answer to it was lost on the way.
-fn given_before(tx: &dyn Read, run: RunId, signed: &Signed) -> Result<bool, Fault> {
-    Ok(tx.newest_mandate(run)?.is_some_and(|(newest, _)| newest == *signed))
-}
-
 /// Takes an agent's answer to an order.
 pub(crate) fn receipt(
     tx: &mut dyn Write,
@@ -217,12 +213,16 @@ pub(crate) fn receipt(
         tracing::warn!(agent = %host.agent.id, order = %receipt.order, "receipt for no order of this agent");
         return Ok(());
     };
-    if order.receipt.is_some() {
-        return too_late(tx, host, &order, &receipt, desk.now);
-    }
     receipt.at = receipt.at.max(time::after(order.created, -CLOCK_SLACK)).min(desk.now);
+    if !receipt.outcome.fits(&order.allowed.verb) {
+        tracing::warn!(agent = %host.agent.id, order = %receipt.order, "answer does not fit the order");
+        receipt.outcome = Outcome::Failed { reason: Reason::OtherAnswer };
+    }
     if let Some(failed) = evidence::missing(tx, &order, &receipt)? {
         receipt.outcome = failed;
+    }
+    if order.receipt.is_some() {
+        return too_late(tx, host, &order, &receipt, desk.now);
     }
     evidence::collected(tx, host, &order, &receipt)?;
     let who = format!("agent {}", host.agent.host);
@@ -255,10 +255,21 @@ fn too_late(
     if order.receipt.as_ref() == Some(late) {
         return Ok(());
     }
+    if order.allowed.verb.is_of_no_playbook() {
+        // What it met is worth as much as it was in time; but one answer is not taken back by another.
+        let was_given_up = |r: &Receipt| r.outcome == Outcome::Failed { reason: Reason::NoAnswer };
+        if order.receipt.as_ref().is_some_and(was_given_up) {
+            evidence::collected(tx, host, order, late)?;
+            tx.replace_receipt(late)?;
+        }
+        return Ok(());
+    }
     let Some(run) = tx.run(order.run)? else { return Ok(()) };
-    let (step, path) = (title_of(&run.steps, &order.allowed.step), &order.allowed.verb.file().path);
+    let (step, path) = (title_of(&run.steps, &order.allowed.step), order.allowed.verb.path());
     let text = match &late.outcome {
-        Outcome::Done { .. } => words::LATE_DONE.words_with(&[&step, path]),
+        Outcome::Done { .. } | Outcome::Scanned { .. } | Outcome::Searched { .. } => {
+            words::LATE_DONE.words_with(&[&step, path])
+        }
         Outcome::Failed { reason } => words::LATE_FAILED.words_with(&[&step, path, &reason.words()]),
     };
     let who = format!("agent {}", host.agent.host);
@@ -289,6 +300,9 @@ fn answer(
     who: &str,
 ) -> Result<(), Fault> {
     tx.close_order(&receipt)?;
+    if order.allowed.verb.is_of_no_playbook() {
+        return Ok(());
+    }
     let mut case = match Case::load(tx, desk.library, order.run) {
         Ok(case) => case,
         Err(e) if e.is_failure() => return Err(e),
@@ -298,7 +312,7 @@ fn answer(
         }
     };
     let Allowed { step, agent, verb } = order.allowed;
-    let path = verb.file().path.clone();
+    let path = verb.path().clone();
     let input = Input::Receipt { step, agent, path, outcome: receipt.outcome, at: receipt.at };
     case.advance(tx, input, who, desk.now)
 }
@@ -392,7 +406,7 @@ fn refused(reason: Reason) -> Reason {
 
 fn not_in_mandate(allowed: Allowed, now: Timestamp) -> Input {
     let Allowed { step, agent, verb } = allowed;
-    let path = verb.file().path.clone();
+    let path = verb.path().clone();
     let outcome = Outcome::Failed { reason: Reason::NotInMandate };
     Input::Receipt { step, agent, path, outcome, at: now }
 }
@@ -403,5 +417,5 @@ fn entry(who: &str, kind: EntryKind, text: Words, at: Timestamp) -> Entry {
 
 /// Tells whether an order asks for evidence.
 pub(crate) fn preserves(order: &OrderRow) -> bool {
-    matches!(order.allowed.verb, Verb::PreserveFile(_))
+    order.allowed.verb.preserves()
 }

@@ -29,11 +29,10 @@ use tower::ServiceExt;
 
 use crate::{
     auth::Peer,
-    authority::Authority,
     bundles,
     config::Home,
     evidence, fleet,
-    hub::Hub,
+    hub::{Hub, Keys},
     limits::{Limits, MAX_HEAD, MAX_STREAMS, WINDOW},
     stop,
     store::sqlite::Store,
@@ -57,7 +56,7 @@ pub(crate) fn run(home: &Path, listen: SocketAddr, until_stdin_closes: bool) -> 
     let _lock = home.lock()?;
     let (store, writer) = Store::open(&home.store()).context("open the store")?;
     let limits = Limits { connections: door::room()?, ..Limits::default() };
-    let parts = Parts { authority: Authority::load(&home)?, tls: tls(&home)?, home, store, limits };
+    let parts = Parts { keys: Keys::load(&home)?, tls: tls(&home)?, home, store, limits };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING).build()?;
     let result = runtime.block_on(serve(parts, listen, until_stdin_closes));
@@ -73,24 +72,24 @@ pub(crate) fn run(home: &Path, listen: SocketAddr, until_stdin_closes: bool) -> 
 /// What stands before anything is served.
 struct Parts {
     home: Home,
-    authority: Authority,
+    keys: Keys,
     tls: ServerConfig,
     store: Store,
     limits: Limits,
 }
 
 async fn serve(parts: Parts, listen: SocketAddr, until_stdin_closes: bool) -> anyhow::Result<()> {
-    let Parts { home, authority, tls, store, limits } = parts;
+    let Parts { home, keys, tls, store, limits } = parts;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
     let failed = store.failed();
     let pack = store.read(|tx| Ok(bundles::stored(tx))).await?;
-    let hub = Arc::new(Hub::new(home, store, authority, stopping, limits));
+    let hub = Arc::new(Hub::new(home, store, keys, stopping, limits));
     if let Some(pack) = pack {
         hub.set_pack(pack);
     }
-    if let Err(why) = evidence::sweep(&hub).await {
+    if let Err(why) = evidence::sweep(&hub, Duration::ZERO).await {
         tracing::warn!(%why, "what came in for ended orders cannot be cleared away");
     }
     let watcher = tokio::spawn(fleet::watch(Arc::clone(&hub)));

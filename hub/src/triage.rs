@@ -5,8 +5,8 @@ use khien_core::{
     alert::{Alert, Status, Verdict},
     api::CloseAlert,
     bundle::Pack,
-    conduct::{Conduct, Differs},
-    detection::{Detection, MAX_DIFF, Subject, merge_key},
+    conduct::{Also, Behaviour, Conduct, Differs},
+    detection::{Detection, MAX_DIFF, MAX_FLOWS, Subject, merge_key},
     event::{Excerpt, FileFacts, FlowFacts, MAX_EXCERPTS, Process},
     mandate::CLOCK_SLACK,
     policy::{self, Group},
@@ -21,7 +21,7 @@ use khien_core::{
 
 use crate::{
     fault::Fault,
-    store::{HistoryLine, Host, Write},
+    store::{Finder, HistoryLine, Host, Write},
 };
 
 /// The longest reason in bytes.
@@ -40,19 +40,28 @@ pub(crate) struct Finding {
     pub(crate) file: Option<FileFacts>,
     pub(crate) process: Option<Process>,
     pub(crate) flow: Option<FlowFacts>,
+    pub(crate) flows: Vec<FlowFacts>,
     pub(crate) what: Option<Words>,
     pub(crate) diff: Option<Untrusted>,
     pub(crate) excerpts: Vec<Excerpt>,
     /// What was done to a file that the policy keeps an eye on.
     pub(crate) differs: Option<Differs>,
+    /// What was done to files of a web root, or to many files at once.
+    pub(crate) deed: Option<Behaviour>,
     /// Whether a verdict of false positive also holds for the next one: never for what concerns an agent itself.
     pub(crate) can_be_known_false: bool,
+    /// Whether the excerpts are of a process's memory: what lies around a match there is another each time, and so is where.
+    pub(crate) in_memory: bool,
 }
 
 impl Finding {
     /// Takes over what an agent detected.
     pub(crate) fn detected(host: &Host, detection: Detection) -> Self {
-        let key = merge_key(host.agent.id, &detection.rule, &detection.subject);
+        Self::keyed(merge_key(host.agent.id, &detection.rule, &detection.subject), detection)
+    }
+
+    /// Takes over a detection that counts with others of a key.
+    pub(crate) fn keyed(key: Sha256, detection: Detection) -> Self {
         let mut it = Self::bare(detection.rule, key, detection.at);
         match detection.subject {
             Subject::File(f) => {
@@ -73,11 +82,30 @@ impl Finding {
                 it.sha256 = c.sha256;
                 it.file = c.file;
                 it.process = c.process;
-                it.what = Some(c.what.words());
-                if let Conduct::Integrity(change) = c.what {
-                    it.differs = Some(change.differs);
+                match c.what {
+                    Conduct::Behaviour(deed) => it.deed = Some(deed),
+                    Conduct::Integrity(change) => {
+                        it.what = Some(change.words());
+                        it.differs = Some(change.differs);
+                    }
                 }
                 it.diff = c.diff.map(|diff| Untrusted::cut(diff.raw(), MAX_DIFF));
+            }
+            Subject::Process(p) => {
+                it.what = Some(p.words());
+                // Without content to compare, the next one may be another program of the same name.
+                it.can_be_known_false = p.sha256.is_some() || !p.excerpts.is_empty();
+                it.sha256 = p.sha256;
+                it.process = Some(p.process);
+                it.excerpts = p.excerpts;
+                it.in_memory = true;
+            }
+            Subject::Traffic(t) => {
+                it.what = Some(t.words());
+                it.can_be_known_false = t.is_lasting();
+                let mut flows = t.flows.into_iter();
+                it.flow = flows.next();
+                it.flows = flows.take(MAX_FLOWS - 1).collect();
             }
             Subject::Agent(a) => {
                 it.what = Some(Words::same(short(&a.what)));
@@ -105,11 +133,14 @@ impl Finding {
             file: None,
             process: None,
             flow: None,
+            flows: Vec::new(),
             what: None,
             diff: None,
             excerpts: Vec::new(),
             differs: None,
+            deed: None,
             can_be_known_false: true,
+            in_memory: false,
         }
     }
 }
@@ -133,15 +164,24 @@ pub(crate) fn take(
     match tx.alert_by_key(&finding.key)? {
         None => {
             let key = finding.key;
-            let mut alert = fresh(tx, host, pack, finding, now);
+            let mut alert = fresh(tx, &host.finder(), pack, finding, now);
             Ok(tx.add_alert(&key, &mut alert)?)
         }
         Some(alert) => merge(tx, host, pack, (alert, finding), now),
     }
 }
 
-fn fresh(tx: &mut dyn Write, host: &Host, pack: Option<&Pack>, f: Finding, now: Timestamp) -> Alert {
+/// Describes a finding that is new. It is not stored yet and has no number.
+pub(crate) fn fresh(
+    tx: &mut dyn Write,
+    by: &Finder<'_>,
+    pack: Option<&Pack>,
+    f: Finding,
+    now: Timestamp,
+) -> Alert {
     let words = describe(&f.rule, pack, f.differs.as_ref());
+    let mut also = Also::default();
+    let what = f.deed.map(|deed| also.count(deed, None, None)).or(f.what);
     Alert {
         id: AlertId(0),
         rule: f.rule,
@@ -151,15 +191,18 @@ fn fresh(tx: &mut dyn Write, host: &Host, pack: Option<&Pack>, f: Finding, now: 
         verdict: None,
         reason: None,
         by: None,
-        agent: host.agent.id,
-        host: host.agent.host.clone(),
-        agency: host.agent.agency.clone(),
+        agent: by.agent,
+        host: by.host.clone(),
+        agency: by.agency.to_owned(),
+        capture: by.capture.cloned(),
         path: f.path,
         sha256: f.sha256,
         file: f.file,
         process: f.process,
         flow: f.flow,
-        what: f.what,
+        flows: f.flows,
+        what,
+        also,
         diff: f.diff,
         excerpts: f.excerpts,
         technique: words.technique,
@@ -174,6 +217,12 @@ fn fresh(tx: &mut dyn Write, host: &Host, pack: Option<&Pack>, f: Finding, now: 
     }
 }
 
+/// Tells whether excerpts show nothing but what was seen before.
+fn is_known(before: &[Excerpt], f: &Finding) -> bool {
+    let is_among = |now: &Excerpt| before.iter().any(|seen| seen.matched == now.matched);
+    if f.in_memory { f.excerpts.iter().all(is_among) } else { before == f.excerpts }
+}
+
 fn merge(
     tx: &mut dyn Write,
     host: &Host,
@@ -185,33 +234,51 @@ fn merge(
         && alert.verdict == Some(Verdict::FalsePositive)
         && alert.sha256 == f.sha256
         && alert.diff == f.diff
-        && alert.excerpts == f.excerpts;
+        && is_known(&alert.excerpts, &f);
     if alert.status == Status::Closed && !known_false {
         let reason = alert.reason.clone();
         let by = format!("agent {}", host.agent.host);
         let decision = Decision { to: Status::New, verdict: None, reason: None, by: &by, at: now };
         set_status(tx, &mut alert, &decision)?;
+        if f.deed.is_some() {
+            // What was judged is over: another hand begins.
+            (alert.also, alert.process) = (Also::default(), None);
+        }
         tracing::info!(alert = %alert.id, ?reason, "a closed alert was seen again");
     }
     if f.differs.is_some() {
         // One file may be changed in several ways, one worse than the other.
         alert.severity = alert.severity.max(describe(&f.rule, pack, f.differs.as_ref()).severity);
     }
-    if f.at >= alert.last_seen {
+    count(&mut alert, f);
+    alert.revision = tx.next_revision();
+    Ok(tx.put_alert(&alert)?)
+}
+
+/// Takes over what is newest. Of deeds the first hand stays, and the others stand beside it: who comes later, or makes a
+/// stir, must not hide who began.
+fn count(alert: &mut Alert, f: Finding) {
+    let is_newest = f.at >= alert.last_seen;
+    let is_deed = f.deed.is_some();
+    let words = f.deed.map(|deed| alert.also.count(deed, alert.process.as_ref(), f.process.as_ref()));
+    if is_deed {
+        alert.process = alert.process.take().or(f.process);
+    } else if is_newest {
         let same_content = alert.sha256 == f.sha256;
+        alert.process = f.process.or(alert.process.take().filter(|_| same_content));
+    }
+    if is_newest {
         alert.last_seen = f.at;
-        alert.process = f.process.or(alert.process.filter(|_| same_content));
         alert.sha256 = f.sha256;
         alert.file = f.file;
         alert.flow = f.flow;
-        alert.what = f.what;
+        alert.flows = f.flows;
+        alert.what = words.or(f.what);
         alert.diff = f.diff;
         alert.excerpts = f.excerpts;
     }
     alert.first_seen = alert.first_seen.min(f.at);
     alert.count += 1;
-    alert.revision = tx.next_revision();
-    Ok(tx.put_alert(&alert)?)
 }
 
 struct Described {
@@ -352,37 +419,4 @@ fn set_status(tx: &mut dyn Write, alert: &mut Alert, decision: &Decision<'_>) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn described(rule: &str, policy: &str, differs: &Differs) -> Described {
-        let pack = Pack {
-            version: 1,
-            created: Timestamp::UNIX_EPOCH,
-            rules: Vec::new(),
-            sources: Vec::new(),
-            domains: Vec::new(),
-            sets: Vec::new(),
-            policy: Some(serde_json::from_str(policy).unwrap()),
-        };
-        describe(&rule.parse().unwrap(), Some(&pack), Some(differs))
-    }
-
-    #[test]
-    fn how_bad_a_changed_file_is_says_the_teams_policy() {
-        let policy = r#"{"integrity": [
-            {"name": "cron", "paths": [], "severity": "low", "severities": {"rights": "critical"}, "technique": "T9"},
-            {"name": "ours", "paths": [], "severity": "medium"}]}"#;
-
-        let cron = described("khien.integrity.cron", policy, &Differs::Content);
-        assert_eq!((cron.severity, cron.technique.as_deref()), (Severity::Low, Some("T9")));
-        assert_eq!(cron.title.en, "A cron schedule changed");
-        let rights = described("khien.integrity.cron", policy, &Differs::Rights);
-        assert_eq!(rights.severity, Severity::Critical);
-        let ours = described("khien.integrity.ours", policy, &Differs::Added);
-        assert_eq!((ours.severity, ours.title.en.ends_with(": ours")), (Severity::Medium, true));
-        assert!(!ours.next_step.is_empty());
-        let of_an_older_agent = described("khien.integrity.ssh", policy, &Differs::Added);
-        assert_eq!(of_an_older_agent.severity, Severity::High);
-    }
-}
+mod tests;

@@ -256,7 +256,7 @@ impl Machine {
     }
 
     fn dispatch(&mut self, orders: Vec<Allowed>) -> Vec<Effect> {
-        self.pending = orders.iter().map(|o| (o.agent, o.verb.file().path.clone())).collect();
+        self.pending = orders.iter().map(|o| (o.agent, o.verb.path().clone())).collect();
         vec![Effect::Dispatch(orders)]
     }
 

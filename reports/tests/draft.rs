@@ -1,6 +1,6 @@
 //! One case through every file of its report.
 
-use khien_core::untrusted::hides;
+use khien_core::{capture::Capture, untrusted::hides};
 use khien_reports::{Drafted, Organization, Stage, document::BLANK, document::Document, draft};
 use sample::Sample;
 use serde_json::Value;
@@ -49,6 +49,35 @@ fn an_agency_that_nobody_named_is_not_made_up() {
     let names: Vec<_> =
         stix["objects"].as_array().unwrap().iter().filter_map(|o| o["name"].as_str()).collect();
     assert!(names.contains(&"web-01") && !names.contains(&"–"), "{names:?}");
+}
+
+#[test]
+fn a_file_of_packets_is_no_host_unless_somebody_says_where_it_was_taken() {
+    let mut sample = Sample::new();
+    let capture = Capture { name: "mirror.pcapng".into(), sha256: khien_core::Sha256::of(b"packets") };
+    for alert in &mut sample.alerts {
+        alert.agency = khien_core::asset::NO_AGENCY.to_owned();
+        (alert.host, alert.agent) = (capture.name.clone(), khien_core::AgentId::NONE);
+        alert.capture = Some(capture.clone());
+    }
+
+    let bare = drafted(&sample, Stage::First);
+    sample.alerts.iter_mut().for_each(|alert| alert.host = "tap-hanoi".into());
+    let named = drafted(&sample, Stage::First);
+
+    let names = |drafted: &Drafted| {
+        let stix: serde_json::Value = serde_json::from_str(&drafted.stix).unwrap();
+        let all = stix["objects"].as_array().unwrap().iter();
+        all.filter(|o| o["type"] == "identity")
+            .filter_map(|o| o["name"].as_str().map(str::to_owned))
+            .collect()
+    };
+    let (of_bare, of_named): (Vec<_>, Vec<_>) = (names(&bare), names(&named));
+    assert!(bare.markdown.contains("tệp gói tin mirror.pcapng"), "{}", bare.markdown);
+    assert!(!bare.markdown.contains("Máy mirror.pcapng") && !of_bare.contains(&"mirror.pcapng".to_owned()));
+    assert!(named.markdown.contains("Máy tap-hanoi"), "{}", named.markdown);
+    assert!(!named.markdown.contains("Máy tap-hanoi: tệp"), "what was carried need not lie there");
+    assert!(of_named.contains(&"tap-hanoi".to_owned()), "{of_named:?}");
 }
 
 #[test]

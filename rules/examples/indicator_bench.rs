@@ -9,7 +9,7 @@ use std::{
 
 use khien_core::{
     Sha256, Timestamp,
-    bundle::{IndicatorSet, Pack, SetKind},
+    bundle::{IndicatorSet, NetworkLists, Pack, SetKind},
 };
 use khien_rules::indicator::{
     digest::{Digests, Wanted},
@@ -84,6 +84,7 @@ fn pack(kinds: &[SetKind]) -> Result<Pack, Box<dyn std::error::Error>> {
         sources: Vec::new(),
         domains: Vec::new(),
         sets: kinds.iter().map(set).collect::<Result<_, _>>()?,
+        network: NetworkLists::default(),
         policy: None,
     })
 }

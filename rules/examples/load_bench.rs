@@ -15,7 +15,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use khien_core::{
     Severity, Timestamp,
-    bundle::{Pack, RuleMeta, Source},
+    bundle::{NetworkLists, Pack, RuleMeta, Source},
     text::Words,
 };
 use khien_rules::{base_pack, compiled};
@@ -64,6 +64,7 @@ fn made(count: usize) -> Result<Pack, Failure> {
         sources: Vec::new(),
         domains: Vec::new(),
         sets: Vec::new(),
+        network: NetworkLists::default(),
         policy: None,
     };
     for (name, text) in generated::sources(count) {
@@ -101,6 +102,7 @@ fn meta(name: &str) -> Result<RuleMeta, Failure> {
         severity: Severity::Low,
         technique: None,
         streams: false,
+        memory: false,
         title: Words::same("made"),
         explanation: Words::same("made by a program"),
         next_step: Words::same("nothing to do"),

@@ -7,7 +7,7 @@ use std::{
 
 use khien_core::{
     RuleId,
-    bundle::{IndicatorSet, Pack, RuleMeta},
+    bundle::{IndicatorSet, MAX_ALLOWED, MAX_NETWORK_SETS, NetworkSet, Pack, RuleMeta},
     text::Words,
     untrusted::{escape, hides},
 };
@@ -56,8 +56,8 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// Checks all of a pack that can be checked without samples: metadata, indicators, and that it compiles in both
-/// scopes.
+/// Checks all of a pack that can be checked without samples: metadata, indicators, and that it compiles in every
+/// scope.
 #[must_use]
 pub fn pack(pack: &Pack) -> Vec<Problem> {
     let mut found: Vec<_> = metadata(pack)
@@ -65,9 +65,11 @@ pub fn pack(pack: &Pack) -> Vec<Problem> {
         .chain(rules_if_bounded(pack))
         .chain(domains(pack))
         .chain(sets(pack))
+        .chain(network(pack))
         .collect();
     if found.is_empty() {
-        let errors = [Scope::File, Scope::Stream].map(|scope| compile::compile(pack, scope).err());
+        let errors =
+            [Scope::File, Scope::Stream, Scope::Memory].map(|scope| compile::compile(pack, scope).err());
         found.extend(errors.into_iter().flatten().flat_map(problems_of));
     }
     found.sort();
@@ -86,6 +88,7 @@ fn problems_of(error: CompileError) -> Vec<Problem> {
     match error {
         CompileError::Problems(problems) => problems,
         CompileError::Refused { ref source_name, .. }
+        | CompileError::Broken { ref source_name }
         | CompileError::SourceTooLarge { ref source_name, .. } => {
             vec![Problem::new(source_name, "source", error.to_string())]
         }
@@ -198,6 +201,11 @@ fn of_source_rule(rule: &source::Rule<'_>, meta: Option<&RuleMeta>) -> Option<Pr
             "streams",
             format!("is true, but the rule uses `{need}`, which traffic does not have"),
         )),
+        (Some(meta), Some(need)) if meta.memory => Some(Problem::new(
+            meta.id.as_str(),
+            "memory",
+            format!("is true, but the rule uses `{need}`, which the memory of a process does not have"),
+        )),
         _ => None,
     }
 }
@@ -211,6 +219,7 @@ fn unwritten(pack: &Pack, meta: &RuleMeta, written: &BTreeSet<String>) -> Option
         }
         None if pack.domains.iter().any(|d| d.rule == meta.id) => None,
         None if pack.sets.iter().any(|s| s.rule == meta.id) => None,
+        None if pack.network.sets.iter().any(|s| s.rule == meta.id) => None,
         None => Some(Problem::new(meta.id.as_str(), "yara", "the rule has neither a YARA rule nor a list")),
     }
 }
@@ -218,23 +227,56 @@ fn unwritten(pack: &Pack, meta: &RuleMeta, written: &BTreeSet<String>) -> Option
 /// Checks the sets of digests and file names.
 #[must_use]
 pub fn sets(pack: &Pack) -> Vec<Problem> {
-    let known: BTreeSet<&RuleId> = pack.rules.iter().filter(|r| r.yara.is_none()).map(|r| &r.id).collect();
+    let known = listed(pack);
     let fault = |set: &IndicatorSet| match indicator::files::check(set) {
-        _ if !known.contains(&set.rule) => Some("its list has no metadata in the pack".to_owned()),
-        _ if set.confidence > 100 => Some("confidence is more than 100 percent".to_owned()),
-        _ if set.source.trim().is_empty() || set.source.chars().any(hides) => {
-            Some("source must say who made the list".to_owned())
-        }
-        Err(e) => Some(e.to_string()),
-        Ok(()) => None,
+        Err(e) if known.contains(&set.rule) => Some(e.to_string()),
+        _ => fault_of_list(&known, &set.rule, set.confidence, &set.source),
     };
     pack.sets.iter().filter_map(|s| Some(Problem::new(s.rule.as_str(), "sets", fault(s)?))).collect()
+}
+
+/// Checks the lists about traffic.
+#[must_use]
+pub fn network(pack: &Pack) -> Vec<Problem> {
+    let known = listed(pack);
+    let fault = |set: &NetworkSet| match indicator::network::check(set) {
+        Err(e) if known.contains(&set.rule) => Some(e.to_string()),
+        _ => fault_of_list(&known, &set.rule, set.confidence, &set.source),
+    };
+    let of_sets =
+        pack.network.sets.iter().filter_map(|s| Some(Problem::new(s.rule.as_str(), "list", fault(s)?)));
+    let too_many = [
+        (pack.network.sets.len() > MAX_NETWORK_SETS, format!("are more than {MAX_NETWORK_SETS}")),
+        (
+            pack.network.allowed.len() > MAX_ALLOWED,
+            format!("leave out more than {MAX_ALLOWED} of their entries"),
+        ),
+    ];
+    let too_many =
+        too_many.into_iter().filter(|(is, _)| *is).map(|(_, what)| Problem::new("pack", "lists", what));
+    of_sets.chain(too_many).collect()
+}
+
+/// Returns the rules that may have a list.
+fn listed(pack: &Pack) -> BTreeSet<&RuleId> {
+    pack.rules.iter().filter(|r| r.yara.is_none()).map(|r| &r.id).collect()
+}
+
+fn fault_of_list(known: &BTreeSet<&RuleId>, rule: &RuleId, confidence: u8, source: &str) -> Option<String> {
+    if !known.contains(rule) {
+        return Some("its list has no metadata in the pack".to_owned());
+    }
+    if confidence > 100 {
+        return Some("confidence is more than 100 percent".to_owned());
+    }
+    let is_unsaid = source.trim().is_empty() || source.chars().any(hides);
+    is_unsaid.then(|| "source must say who made the list".to_owned())
 }
 
 /// Checks the lists of names.
 #[must_use]
 pub fn domains(pack: &Pack) -> Vec<Problem> {
-    let known: BTreeSet<&RuleId> = pack.rules.iter().filter(|r| r.yara.is_none()).map(|r| &r.id).collect();
+    let known = listed(pack);
     let fault = |name: &str, rule: &RuleId| match indicator::normal(name) {
         _ if !known.contains(rule) => Some("its list has no metadata in the pack"),
         None => Some("is not a host name"),

@@ -1,7 +1,7 @@
 //! A pack's YARA sources become rules that can run, or an error that says which line is at fault.
 
 use khien_core::{
-    bundle::{Pack, Source},
+    bundle::{Pack, RuleMeta, Source},
     untrusted::escape,
 };
 
@@ -25,6 +25,8 @@ pub enum Scope {
     File,
     /// Reassembled traffic: only the rules that say they fit.
     Stream,
+    /// Memory of processes: only the rules that say they fit.
+    Memory,
 }
 
 /// Why a pack could not be compiled.
@@ -43,6 +45,12 @@ pub enum CompileError {
         source_name: String,
         /// Its size.
         size: usize,
+    },
+    /// The compiler broke off over a source.
+    #[error("source `{source_name}` breaks the compiler, none of its rules run")]
+    Broken {
+        /// Its name.
+        source_name: String,
     },
     /// Rules and metadata do not fit together.
     #[error("{}", list(.0))]
@@ -110,17 +118,18 @@ fn strict() -> yara_x::Compiler<'static> {
 }
 
 /// Returns the part of a source that runs in a scope. Private rules stay: others may lean on them.
-fn fitting(source: &Source, pack: &Pack, scope: Scope) -> String {
-    if scope == Scope::File {
-        return source.text.clone();
-    }
+pub(crate) fn fitting(source: &Source, pack: &Pack, scope: Scope) -> String {
+    let fits: fn(&RuleMeta) -> bool = match scope {
+        Scope::File => return source.text.clone(),
+        Scope::Stream => |meta| meta.streams,
+        Scope::Memory => |meta| meta.memory,
+    };
+    let runs = |rule: &Rule<'_>| {
+        let mut metas = pack.rules.iter();
+        rule.is_private || metas.any(|meta| fits(meta) && meta.yara.as_deref() == Some(rule.name))
+    };
     let declared = source::declared(&source.text);
-    declared
-        .without(&source.text, |rule| rule.needs_file.is_none() && (rule.is_private || streams(pack, rule)))
-}
-
-fn streams(pack: &Pack, rule: &Rule<'_>) -> bool {
-    pack.rules.iter().any(|meta| meta.streams && meta.yara.as_deref() == Some(rule.name))
+    declared.without(&source.text, |rule| rule.needs_file.is_none() && runs(rule))
 }
 
 /// Says in one line what the compiler has against a source.
@@ -143,6 +152,6 @@ pub(crate) fn place(error: &yara_x::errors::CompileError) -> usize {
 }
 
 /// Makes text of a pack fit for an error: cut and escaped.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     escape(text.chars().take(MAX_SHOWN).collect::<String>().as_bytes())
 }

@@ -29,6 +29,8 @@ pub struct Engines {
     pub file: Engine,
     /// For reassembled traffic.
     pub stream: Engine,
+    /// For the memory of processes.
+    pub memory: Engine,
 }
 
 /// A compiled form and what is to be signed of it.
@@ -69,7 +71,11 @@ impl Engines {
     /// # Errors
     /// [`CompileError`].
     pub fn compile(pack: &Pack) -> Result<Self, CompileError> {
-        Ok(Self { file: Engine::compile(pack, Scope::File)?, stream: Engine::compile(pack, Scope::Stream)? })
+        Ok(Self {
+            file: Engine::compile(pack, Scope::File)?,
+            stream: Engine::compile(pack, Scope::Stream)?,
+            memory: Engine::compile(pack, Scope::Memory)?,
+        })
     }
 }
 
@@ -101,11 +107,14 @@ pub fn build(pack: &Pack) -> Result<Built, BuildError> {
 }
 
 /// Does it for all scopes at once, in the order in which a compiled form holds them: a person waits for it.
-fn each_scope<T: Send>(work: impl Fn(Scope) -> Result<T, BuildError> + Sync) -> [Result<T, BuildError>; 2] {
+fn each_scope<T: Send>(work: impl Fn(Scope) -> Result<T, BuildError> + Sync) -> [Result<T, BuildError>; 3] {
+    let work = &work;
     std::thread::scope(|threads| {
-        let stream = threads.spawn(|| work(Scope::Stream));
+        let others = [Scope::Stream, Scope::Memory].map(|scope| threads.spawn(move || work(scope)));
         let file = work(Scope::File);
-        [file, stream.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))]
+        let [stream, memory] =
+            others.map(|work| work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        [file, stream, memory]
     })
 }
 
@@ -120,8 +129,13 @@ pub fn load(pack: &Pack, sha256: Sha256, inflated: u64, bytes: &[u8]) -> Result<
     let size = usize::try_from(inflated.min(MAX_FORM_INFLATED)).map_err(|_| LoadError::Damaged)?;
     let plain = zstd::bulk::decompress(bytes, size).map_err(|_| LoadError::Damaged)?;
     let (file, rest) = first(&plain).ok_or(LoadError::Damaged)?;
-    let (stream, _) = first(rest).filter(|(_, rest)| rest.is_empty()).ok_or(LoadError::Damaged)?;
-    Ok(Engines { file: Engine::load(pack, file)?, stream: Engine::load(pack, stream)? })
+    let (stream, rest) = first(rest).ok_or(LoadError::Damaged)?;
+    let (memory, _) = first(rest).filter(|(_, rest)| rest.is_empty()).ok_or(LoadError::Damaged)?;
+    Ok(Engines {
+        file: Engine::load(pack, file)?,
+        stream: Engine::load(pack, stream)?,
+        memory: Engine::load(pack, memory)?,
+    })
 }
 
 /// Splits off what is behind its length.
@@ -151,8 +165,7 @@ fn features() -> Vec<String> {
     all.iter().filter(|(_, has)| *has).map(|(name, _)| (*name).to_owned()).collect()
 }
 
-/// Elsewhere the engine alone checks it: it keeps a portable form of each rule and generates code from that where what
-/// it finds does not fit.
+/// Elsewhere the engine alone checks it: code that does not fit is not loaded, and the source is compiled.
 #[cfg(not(target_arch = "x86_64"))]
 fn features() -> Vec<String> {
     Vec::new()

@@ -1,19 +1,24 @@
 //! YARA rules of others, as they are published: compiled without what a pack says of its own rules.
 //!
 //! Each source is a namespace of its own, so a name may come twice. A rule that does not compile is told and left out,
-//! with those that lean on it; the others run. Nothing is included from elsewhere, and nothing here reads a file.
+//! with those that lean on it; the others run. Nothing is included from elsewhere: an `include` is told and left out
+//! in the same way. Nothing here reads a file.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt::Write as _,
+    panic::{self, AssertUnwindSafe},
+};
 
 use khien_core::{
     RuleId, Severity, Timestamp,
-    bundle::{Pack, RuleMeta, Source},
+    bundle::{NetworkLists, Pack, RuleMeta, Source},
     text::Words,
 };
 use yara_x::MetaValue;
 
 use crate::{
-    compile::{CompileError, place, told},
+    compile::{CompileError, place, shown, told},
     external,
     route::{LoadError, Part, Routed},
     scan,
@@ -26,6 +31,8 @@ pub const MAX_SOURCES: usize = 20_000;
 pub const MAX_TEXT: usize = 128 << 20;
 /// How often rules are taken out of a source before it is left out whole: each time those that lean on others go.
 const MAX_ROUNDS: usize = 8;
+/// Begins a text in UTF-8 that some editor wrote.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The longest description that is kept of a rule, in characters.
 const MAX_DESCRIPTION: usize = 200;
 /// The longest part of a rule's name that is kept in its id, which leaves room for a number.
@@ -81,6 +88,25 @@ pub enum ForeignError {
     Form(#[source] LoadError),
 }
 
+/// Returns the text of a source. YARA takes bytes that are no UTF-8, in strings and in comments; here each of them is
+/// written as the escape that means the same byte, so that a comment in another alphabet costs no rule.
+#[must_use]
+pub fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Behind a backslash that is none itself the escape has begun already.
+            let has_begun = text.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1;
+            let backslash = if has_begun { "" } else { "\\" };
+            // A string takes all that is written to it.
+            let _ = write!(text, "{backslash}x{byte:02x}");
+        }
+    }
+    text
+}
+
 /// Compiles sources of others.
 ///
 /// # Errors
@@ -123,7 +149,13 @@ fn sound(source: &Source, refused: &mut Vec<CompileError>) -> Option<String> {
     let mut text = source.text.clone();
     for _ in 0..MAX_ROUNDS {
         let mut compiler = relaxed();
-        if compiler.add_source(text.as_str()).is_ok() {
+        // YARA-X 1.22.1 panics over a brace before a letter outside ASCII in the looser syntax of regular expressions.
+        let added = panic::catch_unwind(AssertUnwindSafe(|| compiler.add_source(text.as_str()).is_ok()));
+        let Ok(is_sound) = added else {
+            refused.push(CompileError::Broken { source_name: shown(&source.name) });
+            return None;
+        };
+        if is_sound {
             return Some(text);
         }
         let errors = compiler.errors();
@@ -133,13 +165,17 @@ fn sound(source: &Source, refused: &mut Vec<CompileError>) -> Option<String> {
     None
 }
 
-/// Takes out the rules at these places. `None` if an error is in none, or if others would match more without them.
+/// Takes out the rules and includes at these places. `None` if an error is in none, or if others would match more
+/// without the rules. Without what it would include, a source can match more too; but to run none of it would find less.
 fn without(text: &str, places: &[usize]) -> Option<String> {
     let declared = source::declared(text);
-    let at: BTreeSet<usize> = declared.rules_at(places)?;
+    let (included, in_rules): (Vec<usize>, Vec<usize>) =
+        places.iter().partition(|place| declared.is_include(**place));
+    let at: BTreeSet<usize> = declared.rules_at(&in_rules)?;
     let bad: Vec<&Rule<'_>> = at.iter().filter_map(|at| declared.rules.get(*at)).collect();
-    let goes_on = !bad.is_empty() && !bad.iter().any(|r| r.is_global) && bad.len() < declared.rules.len();
-    goes_on.then(|| source::without_rules(text, &bad))
+    let is_less = !bad.is_empty() || !included.is_empty();
+    let goes_on = is_less && !bad.iter().any(|r| r.is_global) && bad.len() < declared.rules.len();
+    goes_on.then(|| source::without_rules(text, &declared, &bad))
 }
 
 /// Gives each public rule an id, and says where it comes from. In the order of the sources, whatever group a rule is in,
@@ -162,6 +198,7 @@ fn named(routed: &Routed, sources: &[Source]) -> (Pack, HashMap<RuleId, Origin>)
         sources: Vec::new(),
         domains: Vec::new(),
         sets: Vec::new(),
+        network: NetworkLists::default(),
         policy: None,
     };
     (pack, origins)
@@ -183,6 +220,7 @@ fn meta(id: RuleId, rule: &yara_x::Rule<'_, '_>) -> RuleMeta {
         severity: severity(rule),
         technique: None,
         streams: false,
+        memory: false,
         title: Words::same(description(rule)),
         explanation: Words::default(),
         next_step: Words::default(),

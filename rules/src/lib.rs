@@ -13,6 +13,7 @@ pub mod pack;
 pub mod route;
 pub mod sample;
 pub mod scan;
+pub mod sieve;
 mod source;
 pub mod unpack;
 pub mod vietnamese;

@@ -6,33 +6,33 @@
 //! ├── policy.toml   what agents keep an eye on beside content; without it, what the base pack says
 //! ├── *.yar         YARA sources
 //! ├── domains.txt   one name per line, `#` begins a comment
-//! └── *.list        digests or file names, in any form that [`import`](crate::indicator::import) reads
+//! ├── *.list        digests or file names, in any form that [`import`](crate::indicator::import) reads; addresses,
+//! │                 names, URLs or fingerprints as [`network::import`](crate::indicator::network::import) does
+//! └── *.allow       what of them is let be, also `allow.txt`
 //! ```
 
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, BufReader, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use khien_core::{
     RuleId, Timestamp,
-    bundle::{DomainIndicator, IndicatorSet, MAX_PACK, Pack, RuleMeta, SetKind, Source},
+    bundle::{MAX_PACK, NetworkLists, Pack, RuleMeta, Source},
     policy::Policy,
     text::Words,
 };
 use serde::Deserialize;
 
-use crate::{
-    check::Problem,
-    indicator::{
-        self, files,
-        import::{self, Imported},
-    },
-};
+use crate::{check::Problem, indicator::network::lookup};
 
+mod list;
 mod policy;
+
+pub use list::ListTold;
+use list::{Lists, RawList};
 
 /// How the names of lists of digests and file names end.
 const LIST: &str = ".list";
@@ -40,8 +40,8 @@ const LIST: &str = ".list";
 const MANIFEST: &str = "pack.toml";
 /// The most files of one pack's folder.
 const MAX_FILES: usize = 4_096;
-/// The largest list of digests or file names as people write it, in bytes. In the pack an entry takes ten.
-const MAX_LIST: u64 = 512 << 20;
+/// How the names of files end that say what is let be, and the one that needs no such end.
+const ALLOW: [&str; 2] = [".allow", "allow.txt"];
 
 /// The pack that comes with the program: each file's name and text.
 const BASE: &[(&str, &str)] = &[
@@ -49,6 +49,7 @@ const BASE: &[(&str, &str)] = &[
     (policy::FILE, include_str!("../packs/base/policy.toml")),
     ("domains.txt", include_str!("../packs/base/domains.txt")),
     ("eicar.yar", include_str!("../packs/base/eicar.yar")),
+    ("implant.yar", include_str!("../packs/base/implant.yar")),
     ("linux.yar", include_str!("../packs/base/linux.yar")),
     ("ransom.yar", include_str!("../packs/base/ransom.yar")),
     ("seo.yar", include_str!("../packs/base/seo.yar")),
@@ -97,7 +98,10 @@ pub enum PackError {
 )]
 pub fn base_pack(created: Timestamp) -> Pack {
     let files = BASE.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-    assemble(files.collect(), created, None).expect("the embedded pack is read by a test of this crate")
+    let folder = Folder { texts: files.collect(), path: None, allow: Vec::new() };
+    assemble(folder, created)
+        .map(|loaded| loaded.pack)
+        .expect("the embedded pack is read by a test of this crate")
 }
 
 /// Returns what agents keep an eye on when a pack does not say.
@@ -106,13 +110,40 @@ pub fn base_policy() -> Policy {
     base_pack(Timestamp::UNIX_EPOCH).policy.unwrap_or_default()
 }
 
+/// A pack that was read, and what became of its lists.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The pack.
+    pub pack: Pack,
+    /// What became of each list about traffic.
+    pub lists: Vec<ListTold>,
+}
+
+/// The parts of a pack before they are put together.
+struct Folder {
+    /// Its small files, by name.
+    texts: BTreeMap<String, String>,
+    /// Where its lists lie.
+    path: Option<PathBuf>,
+    /// Names of files that say what is let be.
+    allow: Vec<String>,
+}
+
 /// Reads a pack from a folder.
 ///
 /// # Errors
 /// [`PackError`].
 pub fn load_dir(path: &Path, created: Timestamp) -> Result<Pack, PackError> {
+    load_told(path, created).map(|loaded| loaded.pack)
+}
+
+/// Reads a pack from a folder and tells what became of its lists.
+///
+/// # Errors
+/// [`PackError`].
+pub fn load_told(path: &Path, created: Timestamp) -> Result<Loaded, PackError> {
     let failed = |path: &Path, source| PackError::Read { path: path.to_owned(), source };
-    let mut files = BTreeMap::new();
+    let mut folder = Folder { texts: BTreeMap::new(), path: Some(path.to_owned()), allow: Vec::new() };
     let mut room = MAX_PACK;
     for (count, entry) in path.read_dir().map_err(|e| failed(path, e))?.enumerate() {
         let file = entry.map_err(|e| failed(path, e))?.path();
@@ -120,18 +151,27 @@ pub fn load_dir(path: &Path, created: Timestamp) -> Result<Pack, PackError> {
             return Err(PackError::TooLarge { path: path.to_owned() });
         }
         let Some(name) = file.file_name().and_then(|n| n.to_str()).filter(|n| is_part(n)) else { continue };
-        if name.ends_with(LIST) {
+        if is_allow(name) {
+            folder.allow.push(name.to_owned());
+        }
+        if name.ends_with(LIST) || is_allow(name) {
             continue;
         }
         let text = read_text(&file, room).map_err(|e| failed(&file, e))?;
         room = room.checked_sub(text.len()).ok_or_else(|| PackError::TooLarge { path: path.to_owned() })?;
-        files.insert(name.to_owned(), text);
+        folder.texts.insert(name.to_owned(), text);
     }
-    assemble(files, created, Some(path))
+    folder.allow.sort_unstable();
+    assemble(folder, created)
+}
+
+fn is_allow(name: &str) -> bool {
+    name.ends_with(ALLOW[0]) || name == ALLOW[1]
 }
 
 fn is_part(name: &str) -> bool {
-    [".yar", ".yara", ".toml", ".txt", LIST].iter().any(|end| name.ends_with(end)) && !name.starts_with('.')
+    [".yar", ".yara", ".toml", ".txt", LIST, ALLOW[0]].iter().any(|end| name.ends_with(end))
+        && !name.starts_with('.')
 }
 
 /// Reads at most one byte more than there is room for, so that the caller sees the overflow.
@@ -165,6 +205,8 @@ struct RawRule {
     #[serde(default)]
     streams: bool,
     #[serde(default)]
+    memory: bool,
+    #[serde(default)]
     title: RawWords,
     #[serde(default)]
     explanation: RawWords,
@@ -179,38 +221,34 @@ struct RawWords {
     en: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawList {
-    file: String,
-    rule: String,
-    /// None for names of hosts.
-    kind: Option<SetKind>,
-    source: Option<String>,
-    confidence: Option<u8>,
-    expires: Option<String>,
-}
-
-/// Puts a pack together; `folder` is where its lists lie.
-fn assemble(
-    mut files: BTreeMap<String, String>,
-    created: Timestamp,
-    folder: Option<&Path>,
-) -> Result<Pack, PackError> {
-    let manifest = files.remove(MANIFEST).ok_or(PackError::NoManifest)?;
+/// Puts a pack together.
+fn assemble(mut folder: Folder, created: Timestamp) -> Result<Loaded, PackError> {
+    let manifest = folder.texts.remove(MANIFEST).ok_or(PackError::NoManifest)?;
     let manifest: Manifest = toml::from_str(&manifest).map_err(|e| PackError::Manifest(e.to_string()))?;
-    let policy = files.remove(policy::FILE).map(|text| policy::read(&text)).transpose()?;
+    let policy = folder.texts.remove(policy::FILE).map(|text| policy::read(&text)).transpose()?;
     let mut problems = Vec::new();
     let rules = manifest.rule.into_iter().filter_map(|raw| rule(raw, &mut problems)).collect();
-    let (sets, names): (Vec<_>, Vec<_>) = manifest.list.iter().partition(|raw| raw.kind.is_some());
-    let domains = names.into_iter().flat_map(|raw| list(raw, &files, &mut problems)).collect();
-    let sets = sets.into_iter().filter_map(|raw| set(raw, folder, &mut problems)).collect();
+    let mut lists = Lists::new(&folder, &mut problems);
+    manifest.list.iter().for_each(|raw| lists.add(raw));
+    let listed = lists.finish();
     if !problems.is_empty() {
         return Err(PackError::Problems(problems));
     }
     let is_source = |(name, _): &(String, String)| name.ends_with(".yar") || name.ends_with(".yara");
-    let sources = files.into_iter().filter(is_source).map(|(name, text)| Source { name, text }).collect();
-    Ok(Pack { version: manifest.version, created, rules, sources, domains, sets, policy })
+    let sources =
+        folder.texts.into_iter().filter(is_source).map(|(name, text)| Source { name, text }).collect();
+    let mut pack = Pack {
+        version: manifest.version,
+        created,
+        rules,
+        sources,
+        domains: listed.domains,
+        sets: listed.sets,
+        network: NetworkLists { sets: listed.network, allowed: Vec::new() },
+        policy,
+    };
+    pack.network.allowed = lookup::exceptions(&pack, &listed.allow);
+    Ok(Loaded { pack, lists: listed.told })
 }
 
 fn rule(raw: RawRule, problems: &mut Vec<Problem>) -> Option<RuleMeta> {
@@ -245,6 +283,7 @@ fn rule(raw: RawRule, problems: &mut Vec<Problem>) -> Option<RuleMeta> {
         severity: severity?,
         technique: raw.technique,
         streams: raw.streams,
+        memory: raw.memory,
         title: words(raw.title),
         explanation: words(raw.explanation),
         next_step: words(raw.next_step),
@@ -254,85 +293,6 @@ fn rule(raw: RawRule, problems: &mut Vec<Problem>) -> Option<RuleMeta> {
 
 fn words(raw: RawWords) -> Words {
     Words { vi: raw.vi.trim().to_owned(), en: raw.en.trim().to_owned() }
-}
-
-fn list(
-    raw: &RawList,
-    files: &BTreeMap<String, String>,
-    problems: &mut Vec<Problem>,
-) -> Vec<DomainIndicator> {
-    let Ok(rule) = raw.rule.parse::<RuleId>() else {
-        problems.push(Problem::new(&raw.rule, "list.rule", "is not a rule id"));
-        return Vec::new();
-    };
-    let Some(text) = files.get(&raw.file) else {
-        problems.push(Problem::new(&raw.rule, "list.file", "names no file of the pack"));
-        return Vec::new();
-    };
-    let mut names = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let name = line.split('#').next().unwrap_or_default().trim();
-        match indicator::normal(name) {
-            _ if name.is_empty() => {}
-            Some(domain) => names.push(DomainIndicator { domain, rule: rule.clone() }),
-            None => problems.push(Problem::new(
-                &raw.rule,
-                "list.file",
-                format!("line {} is not a host name", number + 1),
-            )),
-        }
-    }
-    names
-}
-
-/// Reads a list of digests or file names. Its bad lines are problems: the author is there to mend them.
-fn set(raw: &RawList, folder: Option<&Path>, problems: &mut Vec<Problem>) -> Option<IndicatorSet> {
-    let (rule, expires, imported) = match set_parts(raw, folder) {
-        Ok(parts) => parts,
-        Err((field, what)) => {
-            problems.push(Problem::new(&raw.rule, field, what));
-            return None;
-        }
-    };
-    problems.extend(imported.told.iter().map(|bad| Problem::new(&raw.rule, "list.file", bad.to_string())));
-    if imported.bad > imported.told.len() {
-        let more = imported.bad - imported.told.len();
-        problems.push(Problem::new(&raw.rule, "list.file", format!("and {more} more bad lines")));
-    }
-    let section = files::section(&imported);
-    Some(IndicatorSet {
-        rule,
-        kind: raw.kind?,
-        source: raw.source.clone().unwrap_or_default(),
-        confidence: raw.confidence.unwrap_or(100),
-        expires,
-        entries: section.entries,
-        body: section.body,
-        globs: section.globs,
-    })
-}
-
-type SetParts = (RuleId, Option<Timestamp>, Imported);
-
-fn set_parts(raw: &RawList, folder: Option<&Path>) -> Result<SetParts, (&'static str, String)> {
-    let rule = raw.rule.parse().map_err(|_| ("list.rule", "is not a rule id".to_owned()))?;
-    let expires = raw.expires.as_deref().map(str::parse::<Timestamp>).transpose();
-    let expires =
-        expires.map_err(|_| ("list.expires", "is not a time such as 2027-01-31T00:00:00Z".to_owned()))?;
-    let plain = raw.file.ends_with(LIST) && !raw.file.contains(['/', '\\']) && !raw.file.starts_with('.');
-    let (true, Some(folder), Some(kind)) = (plain, folder, raw.kind) else {
-        return Err(("list.file", format!("is not the name of a file of the pack that ends in `{LIST}`")));
-    };
-    let imported = read_list(&folder.join(&raw.file), kind);
-    Ok((rule, expires, imported.map_err(|e| ("list.file", format!("cannot be read: {e}")))?))
-}
-
-fn read_list(path: &Path, kind: SetKind) -> io::Result<Imported> {
-    let facts = path.metadata()?;
-    if !facts.is_file() || facts.len() > MAX_LIST {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file of at most 512 MiB"));
-    }
-    import::read(BufReader::new(File::open(path)?.take(MAX_LIST)), kind)
 }
 
 #[cfg(test)]

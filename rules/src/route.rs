@@ -10,6 +10,7 @@
 //! rules. Routing opens no file and runs no rule of its own; what matches is decided by the engine.
 
 mod blob;
+mod lean;
 mod literal;
 mod need;
 mod pattern;
@@ -61,6 +62,9 @@ pub struct Routed {
     groups: Vec<Rules>,
     table: Table,
 }
+
+/// What rules need, without the rules.
+pub(crate) struct Gate(Table);
 
 /// Scans file after file on one thread.
 pub struct Scanner<'r> {
@@ -117,6 +121,25 @@ impl Routed {
             max_matches: usize::MAX,
             ran: 0,
         }
+    }
+}
+
+impl Gate {
+    /// Reads what the rules of some parts need. `None`: they cannot be read, and may match anything.
+    pub(crate) fn of(parts: &[Part<'_>]) -> Option<Self> {
+        let needs: Vec<_> = plan::needs(parts)?.into_iter().map(|need| (need, 0)).collect();
+        Some(Self(Table::new(Parts::of(&needs))))
+    }
+
+    /// Tells whether a rule may match these bytes.
+    pub(crate) fn is_open_for(&self, bytes: &[u8]) -> bool {
+        self.0.groups(bytes, &mut Memory::default()) != 0
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("strings", &self.0.parts.entries.len()).finish_non_exhaustive()
     }
 }
 

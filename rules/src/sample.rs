@@ -1,9 +1,9 @@
-//! Samples for trials: the EICAR test file, which is never stored because every scanner takes it for malware, and a
-//! pack of two harmless rules.
+//! Samples for trials: the EICAR test file, which is never stored because every scanner takes it for malware, and packs
+//! of two harmless rules.
 
 use khien_core::{
     RuleId, Severity, Timestamp,
-    bundle::{Pack, RuleMeta, Source},
+    bundle::{NetworkLists, Pack, RuleMeta, Source},
     text::Words,
 };
 
@@ -38,7 +38,23 @@ pub fn greedy() -> Vec<u8> {
     [b"KHI".repeat(17 << 20).as_slice(), &[0x21, 0x22, 0x23, 0x24]].concat()
 }
 
-/// Builds a pack of two rules, which match [`MARK`] and [`STREAM_MARK`].
+/// Builds the pack of [`marked_pack`] with a first rule for which each module reads the whole file, and which is true as
+/// well of what the condition says.
+#[must_use]
+pub fn modules_pack(version: u64, condition: &str) -> Pack {
+    let mut pack = marked_pack(version);
+    let modules = ["crx", "dex", "dotnet", "elf", "lnk", "macho", "pe"];
+    let imports: String = modules.iter().map(|module| format!("import \"{module}\"\n")).collect();
+    let asked = "crx.is_crx and crx.id == \"x\" or dex.is_dex and dex.header.magic == 1 or dotnet.version == \"x\" \
+                 or elf.number_of_sections > 9000 or elf.telfhash() == \"x\" or lnk.is_lnk and lnk.name == \"x\" \
+                 or macho.cputype == 1 or pe.imphash() == \"x\" or pe.number_of_signatures > 9000";
+    let condition = format!("$a and filesize < 100MB or ({condition}) or ({asked})");
+    let text = pack.sources[0].text.replace("$a and filesize < 100MB", &condition);
+    pack.sources[0].text = imports + &text;
+    pack
+}
+
+/// Builds a pack of two rules, which match [`MARK`] and [`STREAM_MARK`]; the second one in traffic and memory too.
 ///
 /// # Panics
 /// Never: the ids are well-formed.
@@ -51,6 +67,7 @@ pub fn marked_pack(version: u64) -> Pack {
         severity: Severity::High,
         technique: None,
         streams,
+        memory: streams,
         title: words("một dấu thử", "a test mark"),
         explanation: words("chỉ để thử", "for tests only"),
         next_step: words("không cần làm gì", "nothing to do"),
@@ -66,6 +83,7 @@ pub fn marked_pack(version: u64) -> Pack {
         sources: vec![Source { name: "test.yar".to_owned(), text: text.to_owned() }],
         domains: Vec::new(),
         sets: Vec::new(),
+        network: NetworkLists::default(),
         policy: None,
     }
 }

@@ -139,7 +139,7 @@ impl Scanner<'_> {
     }
 
     /// Puts the most severe hits first and leaves out what is more than [`MAX_HITS`].
-    pub(crate) fn keep_severest(&self, hits: &mut Vec<Hit>) {
+    pub fn keep_severest(&self, hits: &mut Vec<Hit>) {
         let how_bad = |rule: &RuleId| {
             self.engine.known.values().find(|(id, _)| id == rule).map(|(_, severity)| *severity)
         };

@@ -15,6 +15,7 @@ pub(crate) struct Declared<'s> {
     pub(crate) rules: Vec<Rule<'s>>,
     pub(crate) has_include: bool,
     imports: Vec<Range<usize>>,
+    includes: Vec<Range<usize>>,
 }
 
 /// One rule of a source.
@@ -44,6 +45,9 @@ pub(crate) fn declared(text: &str) -> Declared<'_> {
                 found.rules.push(rule);
             }
             (Event::Begin { kind: SyntaxKind::IMPORT_STMT, span }, None) => found.imports.push(span.range()),
+            (Event::Begin { kind: SyntaxKind::INCLUDE_STMT, span }, None) => {
+                found.includes.push(span.range())
+            }
             (Event::Token { kind: SyntaxKind::INCLUDE_KW, .. }, _) => found.has_include = true,
             (Event::Token { kind, span }, Some(rule)) => {
                 rule.take(kind, text.get(span.range()).unwrap_or_default(), &modules);
@@ -75,6 +79,11 @@ impl Declared<'_> {
         blanked(text, self.imports.iter().chain(dropped))
     }
 
+    /// Tells whether a place is in an `include`.
+    pub(crate) fn is_include(&self, place: usize) -> bool {
+        self.includes.iter().any(|i| i.contains(&place))
+    }
+
     /// Returns the rules in which these places are, by their numbers, or `None` if one is in no rule.
     pub(crate) fn rules_at(&self, places: &[usize]) -> Option<BTreeSet<usize>> {
         let rule_at = |place: &usize| self.rules.iter().position(|r| r.place.contains(place));
@@ -82,9 +91,9 @@ impl Declared<'_> {
     }
 }
 
-/// Returns the text with blanks in the places of these rules.
-pub(crate) fn without_rules(text: &str, rules: &[&Rule<'_>]) -> String {
-    blanked(text, rules.iter().map(|r| &r.place))
+/// Returns the text with blanks in the places of these rules and of every `include`.
+pub(crate) fn without_rules(text: &str, declared: &Declared<'_>, rules: &[&Rule<'_>]) -> String {
+    blanked(text, declared.includes.iter().chain(rules.iter().map(|r| &r.place)))
 }
 
 fn blanked<'r>(text: &str, places: impl Iterator<Item = &'r Range<usize>>) -> String {
@@ -157,7 +166,11 @@ global rule three { condition: helper }
     }
 
     #[test]
-    fn an_include_is_seen() {
-        assert!(declared("include \"/etc/passwd\"").has_include);
+    fn an_include_is_seen_with_its_place() {
+        let text = "include \"/etc/passwd\"\nrule r { condition: true }";
+        let found = declared(text);
+
+        assert!(found.has_include && found.is_include(3) && !found.is_include(30));
+        assert_eq!(without_rules(text, &found, &[]).trim_start(), "rule r { condition: true }");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use khien_core::{
     Severity, Timestamp,
-    bundle::{DomainIndicator, Pack, RuleMeta, Source},
+    bundle::{DomainIndicator, NetworkLists, Pack, RuleMeta, Source},
     event::{EXCERPT_MATCH, EXCERPT_SIDE, MAX_EXCERPTS, ScanOutcome},
     text::Words,
 };
@@ -91,6 +91,18 @@ fn a_rule_that_needs_a_whole_file_may_not_say_that_it_fits_streams() {
     assert_eq!(
         refused(&bad).to_string(),
         "rule `test.one`: streams: is true, but the rule uses `filesize`, which traffic does not have"
+    );
+}
+
+#[test]
+fn a_rule_that_needs_a_whole_file_may_not_say_that_it_fits_memory() {
+    let mut bad =
+        pack("import \"elf\" rule one { condition: elf.type == elf.ET_DYN }", &[("test.one", "one")]);
+    bad.rules[0].memory = true;
+
+    assert_eq!(
+        refused(&bad).to_string(),
+        "rule `test.one`: memory: is true, but the rule uses `elf`, which the memory of a process does not have"
     );
 }
 
@@ -186,6 +198,18 @@ fn a_scan_that_takes_too_long_is_a_timeout_and_the_scanner_goes_on() {
 }
 
 #[test]
+fn a_loop_over_numbers_without_end_is_a_timeout_and_the_scanner_goes_on() {
+    let text = "rule one { condition: filesize > 3 and for any i in (1..1000000000) : (for any j in (1..1000000000) : (i * j == 3 and i == 7)) }";
+    let engine = Engine::compile(&pack(text, &[("test.one", "one")]), Scope::File).unwrap();
+    let mut scanner = engine.scanner();
+
+    let outcomes =
+        [&b"long enough"[..], b"no"].map(|bytes| scanner.scan(bytes, Duration::from_millis(100)).outcome);
+
+    assert_eq!(outcomes, [ScanOutcome::Timeout, ScanOutcome::Clean]);
+}
+
+#[test]
 fn a_used_scanner_forgets_what_it_saw() {
     let text = "rule one { strings: $a = \"needle\" condition: $a }";
     let engine = Engine::compile(&pack(text, &[("test.one", "one")]), Scope::File).unwrap();
@@ -208,6 +232,7 @@ fn pack(text: &str, rules: &[(&str, &str)]) -> Pack {
         severity: Severity::High,
         technique: None,
         streams: false,
+        memory: false,
         title: words(),
         explanation: words(),
         next_step: words(),
@@ -219,6 +244,7 @@ fn pack(text: &str, rules: &[(&str, &str)]) -> Pack {
         sources: vec![Source { name: "a.yar".to_owned(), text: text.to_owned() }],
         domains: Vec::new(),
         sets: Vec::new(),
+        network: NetworkLists::default(),
         policy: None,
     }
 }

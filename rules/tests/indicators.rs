@@ -6,7 +6,7 @@ use std::{fmt::Write, fs};
 
 use khien_core::{
     Sha256, Timestamp,
-    bundle::{IndicatorSet, Pack, SetKind},
+    bundle::{IndicatorSet, NetworkLists, Pack, SetKind},
 };
 use khien_rules::{
     check,
@@ -179,6 +179,7 @@ fn pack(sets: Vec<IndicatorSet>) -> Pack {
         sources: Vec::new(),
         domains: Vec::new(),
         sets,
+        network: NetworkLists::default(),
         policy: None,
     }
 }

@@ -23,18 +23,25 @@ fn every_positive_sample_hits_its_rule_and_no_clean_one_hits_anything() {
 }
 
 #[test]
-fn the_pack_compiles_in_both_scopes_and_streams_leave_out_what_does_not_fit() {
+fn the_pack_compiles_in_every_scope_and_each_leaves_out_what_does_not_fit() {
     let pack = base_pack(Timestamp::UNIX_EPOCH);
 
     let file = Engine::compile(&pack, Scope::File).unwrap();
     let stream = Engine::compile(&pack, Scope::Stream).unwrap();
+    let memory = Engine::compile(&pack, Scope::Memory).unwrap();
 
     let of = |engine: &Engine| engine.rules().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(of(&file).len(), pack.rules.iter().filter(|r| r.yara.is_some()).count());
     for rule in &pack.rules {
         let runs = of(&stream).contains(&rule.id.to_string());
         assert_eq!(runs, rule.streams && rule.yara.is_some(), "{}", rule.id);
+        let runs = of(&memory).contains(&rule.id.to_string());
+        assert_eq!(runs, rule.memory && rule.yara.is_some(), "{}", rule.id);
     }
+    assert_eq!(
+        of(&memory).into_iter().collect::<std::collections::BTreeSet<_>>(),
+        ["implant.c2.framework", "miner.linux.xmrig", "shell.reverse.script"].map(str::to_owned).into()
+    );
     assert!(!of(&stream).contains(&"backdoor.elf.preload".to_owned()));
     assert!(of(&stream).contains(&"webshell.php.request_exec".to_owned()));
 }

@@ -11,9 +11,12 @@ use std::{
 use data_encoding::BASE64;
 use khien_core::{Timestamp, bundle::Source};
 use khien_rules::{
-    base_pack,
+    Scope, base_pack,
+    compiled::{self, Built},
     route::{LoadError, Part, Routed, Scanner},
     sample,
+    scan::Engine,
+    sieve::Sieve,
 };
 
 #[path = "../src/route/tests/shown.rs"]
@@ -22,6 +25,8 @@ mod shown;
 use shown::shown;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Files are also held against the rules in pieces of so many bytes.
+const PIECE: usize = 4_096;
 /// Files of this machine that are looked at; a full pass is a matter for the bench.
 const SYSTEM_FILES: usize = 300;
 
@@ -41,6 +46,29 @@ fn the_shipped_pack_finds_the_same_on_every_sample_and_on_files_of_this_machine(
     }
 
     assert!(matched > 40, "only {matched} matches");
+}
+
+/// A piece that is held back is never scanned, so nothing may match it: neither alone nor behind a head.
+#[test]
+fn the_sieve_of_the_shipped_pack_lets_every_piece_through_that_a_rule_for_streams_matches() {
+    let pack = base_pack(Timestamp::UNIX_EPOCH);
+    let (engine, sieve) = (Engine::compile(&pack, Scope::Stream).unwrap(), Sieve::of_streams(&pack));
+    let mut scanner = engine.scanner();
+    let (mut matched, mut held, mut all) = (0, 0, 0);
+
+    for (name, bytes) in files() {
+        let answer = [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", &bytes[..]].concat();
+        let windows = bytes.windows(PIECE.min(bytes.len()).max(1)).step_by(PIECE - 100);
+        for piece in windows.chain([&bytes[..], &answer[..]]) {
+            let matches = !scanner.scan(piece, TIMEOUT).hits.is_empty();
+            let passes = sieve.may_match(piece);
+            assert!(passes || !matches, "{name} of {} bytes is held back", piece.len());
+            (matched, held, all) = (matched + usize::from(matches), held + usize::from(!passes), all + 1);
+        }
+    }
+
+    assert!(matched > 60, "only {matched} matches");
+    assert!(held * 2 > all, "only {held} of {all} are held back");
 }
 
 #[test]
@@ -87,20 +115,30 @@ fn a_mistake_is_told_with_its_part_and_a_rule_declared_twice_is_one() {
 }
 
 #[test]
-fn a_compiled_form_comes_back_whole_and_a_changed_one_is_refused() {
+fn a_compiled_form_comes_back_whole_and_one_that_is_cut_is_refused() {
     let routed = Routed::compile(&[part(&many())], &yara_x::Compiler::new).unwrap();
     let blob = routed.serialize().unwrap();
 
     let loaded = Routed::deserialize(&blob).unwrap();
     assert_eq!(loaded.groups().collect::<Vec<_>>(), routed.groups().collect::<Vec<_>>());
     assert_eq!(names(&mut loaded.scanner(), b"rarity-00042-end"), ["no_proof", "one_42"]);
-    for at in [0, 14, 40, 90, blob.len() / 2, blob.len() - 1] {
-        let mut bad = blob.clone();
-        bad[at] ^= 1;
-        assert!(Routed::deserialize(&bad).is_err(), "byte {at}");
-    }
     for length in [0, 13, 60, 130, blob.len() - 1] {
         assert!(matches!(Routed::deserialize(&blob[..length]), Err(LoadError::Damaged)), "length {length}");
+    }
+}
+
+/// It is machine code: the digest that was signed is that of all of it.
+#[test]
+fn a_form_that_was_changed_anywhere_is_refused() {
+    let pack = sample::marked_pack(1);
+    let Built { form, bytes } = compiled::build(&pack).unwrap();
+    let load = |bytes: &[u8]| compiled::load(&pack, form.sha256, form.inflated, bytes);
+
+    assert!(load(&bytes).is_ok());
+    for at in (0..100).chain([bytes.len() / 2, bytes.len() - 1]) {
+        let mut bad = bytes.clone();
+        bad[at] ^= 1;
+        assert!(matches!(load(&bad), Err(LoadError::Damaged)), "byte {at}");
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Brought {
     /// How a worker is told to take it.
     pub(super) request: Request,
     pub(super) compiled: Option<Compiled>,
+    /// Megabytes that a worker may take beside its rules.
+    pub(super) memory: u32,
 }
 
 impl Brought {
@@ -46,7 +48,8 @@ impl Brought {
     pub(super) fn new(pack: &Pack, compiled: Option<Compiled>) -> Result<Self, Reason> {
         let text = lean(pack)?;
         let request = Request::Load { size: text.len() as u64 };
-        Ok(Self { text: memory_file(&text).map_err(no_memory)?, request, compiled })
+        let text = memory_file(&text).map_err(no_memory)?;
+        Ok(Self { text, request, compiled, memory: memory(pack) })
     }
 
     /// Writes a pack's text and the compiled form that the caller made itself.
@@ -55,8 +58,12 @@ impl Brought {
         let request = Request::LoadCompiled { pack: text.len() as u64, compiled: compiled.len() as u64 };
         let mut file = memory_file(&text).map_err(no_memory)?;
         file.write_all(compiled).map_err(no_memory)?;
-        Ok(Self { text: file, request, compiled: None })
+        Ok(Self { text: file, request, compiled: None, memory: memory(pack) })
     }
+}
+
+fn memory(pack: &Pack) -> u32 {
+    pack.policy.as_ref().map(|policy| policy.budget).unwrap_or_default().worker_memory_mb.get()
 }
 
 fn lean(pack: &Pack) -> Result<Vec<u8>, Reason> {

@@ -5,7 +5,7 @@
 
 use khien_core::{
     Timestamp, Untrusted,
-    bundle::{IndicatorSet, Pack, SetKind},
+    bundle::{IndicatorSet, NetworkLists, Pack, SetKind},
     event::ScanOutcome,
 };
 use khien_rules::{
@@ -37,14 +37,15 @@ pub(super) fn without_entries(pack: &Pack) -> Pack {
         sources: pack.sources.clone(),
         domains: pack.domains.clone(),
         sets: pack.sets.iter().map(kind).collect(),
+        network: NetworkLists::default(),
         policy: None,
     }
 }
 
-/// Returns the digests that a pack's lists ask for. SHA-256 names a file in every report.
+/// Returns the digests that a pack's lists ask for. SHA-256 names every file that is listed, whatever is listed of it.
 pub(super) fn wanted(pack: &Pack) -> Wanted {
     let asks = |kind| pack.sets.iter().any(|set| set.kind == kind);
-    Wanted { sha256: true, sha1: asks(SetKind::Sha1), md5: asks(SetKind::Md5) }
+    Wanted { sha256: !pack.sets.is_empty(), sha1: asks(SetKind::Sha1), md5: asks(SetKind::Md5) }
 }
 
 /// Adds the lists on which a file stands to what the rules found. A file that was not read to its end has no digests
@@ -98,12 +99,13 @@ mod tests {
 
         assert!(lean.sets[0].body.is_empty());
         assert_eq!(wanted(&lean), Wanted { sha256: true, sha1: false, md5: false });
+        assert_eq!(wanted(&Pack { sets: Vec::new(), ..lean }), Wanted::default());
     }
 
     fn reply(outcome: ScanOutcome, sha256: Option<Sha256>) -> ScanReply {
         let scanned = Scanned { outcome, hits: Vec::new() };
         let digests = Digests { sha256, ..Digests::default() };
-        ScanReply { scanned, unseen: Vec::new(), sha256, digests, size: 4 }
+        ScanReply { number: 1, scanned, unseen: Vec::new(), sha256, digests, size: 4, now: None }
     }
 
     fn pack() -> Pack {
@@ -125,6 +127,7 @@ mod tests {
             sources: Vec::new(),
             domains: Vec::new(),
             sets: vec![set],
+            network: NetworkLists::default(),
             policy: None,
         }
     }

@@ -14,7 +14,7 @@ use khien_rules::{compile::Scope, compiled, indicator::digest::Wanted, scan::Eng
 use super::{
     brought::Facts,
     listed,
-    wire::{self, MAX_REQUEST, Request, Way},
+    wire::{Inbox, Request, Way},
     worker::read,
 };
 
@@ -33,14 +33,16 @@ pub(super) enum Load {
 pub(super) struct Engines {
     pub(super) file: Engine,
     pub(super) stream: Engine,
+    /// None where those for files are what fits memory too.
+    pub(super) memory: Option<Engine>,
     pub(super) wanted: Wanted,
 }
 
 /// Receives what the pool brings.
-pub(super) fn received(socket: &UnixStream) -> io::Result<Load> {
+pub(super) fn received(socket: &UnixStream, inbox: &mut Inbox) -> io::Result<Load> {
     let mut form = None;
     loop {
-        match wire::receive(socket, MAX_REQUEST, None)? {
+        match inbox.receive(socket, None)? {
             Some((Request::Compiled(facts), Some(file))) if form.is_none() => form = Some((facts, file)),
             Some((Request::Load { size }, Some(text))) => {
                 return Ok(Load::Pack { text, size, compiled: form });
@@ -73,8 +75,8 @@ fn signed(text: &OwnedFd, size: u64, form: Option<&(Facts, OwnedFd)>) -> Result<
     let text = read(text, size).map_err(|e| unreadable(&e.to_string()))?;
     let pack: Pack = serde_json::from_slice(&text).map_err(|e| unreadable(&e.to_string()))?;
     let wanted = listed::wanted(&pack);
-    let (compiled::Engines { file, stream }, way) = rules(&pack, form)?;
-    Ok((Engines { file, stream, wanted }, way))
+    let (compiled::Engines { file, stream, memory }, way) = rules(&pack, form)?;
+    Ok((Engines { file, stream, memory: Some(memory), wanted }, way))
 }
 
 /// Loads the compiled form, or compiles the source where there is none that can be used.
@@ -94,7 +96,7 @@ fn from_compiled(pack: &Pack, facts: Facts, file: &OwnedFd) -> Result<compiled::
     compiled::load(pack, facts.sha256, facts.inflated, &bytes).map_err(|e| e.to_string())
 }
 
-/// Takes rules for files as the caller compiled them. None of them fits streams.
+/// Takes rules as the caller compiled them, for files or for memory. None of them fits streams.
 fn own(file: &OwnedFd, pack: u64, compiled: u64) -> Result<Engines, Reason> {
     let size = pack.saturating_add(compiled);
     if size > MAX_COMPILED {
@@ -108,6 +110,7 @@ fn own(file: &OwnedFd, pack: u64, compiled: u64) -> Result<Engines, Reason> {
     Ok(Engines {
         file: Engine::load(&pack, compiled).map_err(|e| broken(&e.to_string()))?,
         stream: Engine::compile(&none, Scope::Stream).map_err(|e| broken(&e.to_string()))?,
+        memory: None,
         wanted: listed::wanted(&pack),
     })
 }

@@ -7,6 +7,7 @@ use rustix::{
     fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2},
     io::Errno,
 };
+use serde::{Deserialize, Serialize};
 
 /// A regular file, opened for reading, and its inode at that moment.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct Opened {
 }
 
 /// What of an inode changes when its content does.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Inode {
     /// The device that it is on.
     pub device: u64,
@@ -86,7 +87,7 @@ impl Opened {
 }
 
 impl Inode {
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         Self {
             device: stat.st_dev,
             number: stat.st_ino,

@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
 
-use khien_core::reason::{Lack, Reason, SandboxPart, quoted};
+use khien_core::{
+    policy::{Budget, Within},
+    reason::{Lack, Reason, SandboxPart, quoted},
+};
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior, set_parent_process_death_signal,
@@ -22,10 +25,13 @@ use super::paged;
 /// Address space while rules are compiled, beside what is set aside for large files: a pack that wants more is refused
 /// by the kernel.
 const COMPILE_SPACE: u64 = (4 << 30) + paged::MOST;
-/// Address space, and memory, that scanning may take beyond what the compiled rules take.
-const SCAN_SPACE: u64 = 512 << 20;
+/// In this variable of its environment, which has no other, a worker finds how many megabytes of address space, and of
+/// memory, scanning may take beyond what the compiled rules take.
+pub(super) const MEMORY: &str = "KHIEN_WORKER_MEMORY";
 /// Open files: the socket, two that lead nowhere, the passed file, and one to spare.
 const OPEN_FILES: u64 = 8;
+/// Private memory that the kernel may empty when it is short: glibc keeps the state of its random numbers there.
+const MAP_DROPPABLE: libc::c_int = 0x08;
 /// The user and group that own nothing.
 const NOBODY: libc::uid_t = 65534;
 
@@ -39,6 +45,9 @@ pub(super) struct Confined {
 
 /// Gives up files, network, identity and privileges. Call it before any other thread exists.
 pub(super) fn confine() -> Confined {
+    // A session of its own: a Ctrl-C at the terminal is for the caller, who then ends the worker, and where the kernel
+    // shares the processors among sessions, the worker can give way without the caller. It fails where it leads one already.
+    let _ = rustix::process::setsid();
     let statm = File::open("/proc/self/statm").ok();
     let mut missing = Vec::new();
     let mut step = |part, done| note(&mut missing, part, done);
@@ -137,34 +146,53 @@ fn limit_space(statm: Option<&File>) -> Result<(), Reason> {
         .map(|text| text.split_whitespace().map_while(|field| field.parse().ok()).collect())
         .unwrap_or_default();
     let [space, _, _, _, _, data, ..] = fields[..] else { return Err(Reason::OwnSizeUnknown) };
+    let own = u64::from(memory()) << 20;
     for (resource, pages) in [(Resource::As, space), (Resource::Data, data)] {
-        let most = pages.saturating_mul(rustix::param::page_size() as u64).saturating_add(SCAN_SPACE);
+        let most = pages.saturating_mul(rustix::param::page_size() as u64).saturating_add(own);
         told(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }))?;
     }
     Ok(())
 }
 
+/// Returns the megabytes of the pack's policy.
+fn memory() -> u32 {
+    let said = std::env::var(MEMORY).ok().and_then(|text| Within::new(text.parse().ok()?));
+    said.unwrap_or(Budget::default().worker_memory_mb).get()
+}
+
 fn filter_calls() -> Result<(), Reason> {
     let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(|_| Reason::UnknownProcessor)?;
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call, vec![without_code().map_err(said)?]);
-    }
+    let own = [libc::MAP_PRIVATE, MAP_DROPPABLE].map(own_memory).into_iter().collect::<Result<Vec<_>, _>>();
+    rules.insert(libc::SYS_mmap, own.map_err(said)?);
+    rules.insert(libc::SYS_mprotect, vec![without_code().map_err(said)?]);
     rules.insert(libc::SYS_prctl, vec![own_name().map_err(said)?]);
     let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch);
     let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(said)?;
     seccompiler::apply_filter_all_threads(&program).map_err(said)
 }
 
-/// Memory, but none that can be executed: the third argument has no `PROT_EXEC`.
+/// New memory of this process alone: none that others see, none that is a file's, none that grows by itself, none that
+/// can be executed. The third argument is what may be done with it, the fourth what it is.
+fn own_memory(kind: libc::c_int) -> Result<SeccompRule, seccompiler::BackendError> {
+    let asked = libc::MAP_TYPE | libc::MAP_ANONYMOUS | libc::MAP_GROWSDOWN;
+    SeccompRule::new(vec![masked(2, libc::PROT_EXEC, 0)?, masked(3, asked, kind | libc::MAP_ANONYMOUS)?])
+}
+
+/// Memory whose use changes, but not into code, and not more of it than is named.
 fn without_code() -> Result<SeccompRule, seccompiler::BackendError> {
-    let exec = libc::PROT_EXEC as u64;
-    SeccompRule::new(vec![SeccompCondition::new(
-        2,
-        SeccompCmpArgLen::Dword,
-        SeccompCmpOp::MaskedEq(exec),
-        0,
-    )?])
+    let refused = libc::PROT_EXEC | libc::PROT_GROWSDOWN | libc::PROT_GROWSUP;
+    SeccompRule::new(vec![masked(2, refused, 0)?])
+}
+
+/// Of an argument's bits in the mask exactly these are set.
+fn masked(
+    argument: u8,
+    mask: libc::c_int,
+    set: libc::c_int,
+) -> Result<SeccompCondition, seccompiler::BackendError> {
+    let (mask, set) = (u64::from(mask.cast_unsigned()), u64::from(set.cast_unsigned()));
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), set)
 }
 
 /// The engine's clock thread may still be on its way when the filter comes, and gives itself a name.

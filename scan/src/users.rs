@@ -2,14 +2,18 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     io::Read,
+    path::Path,
     sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
 use khien_core::Untrusted;
 
+use crate::open::Opened;
+
+/// Where they are.
+const USERS: &str = "/etc/passwd";
 /// More of the file is not read.
 const MAX_FILE: u64 = 4 << 20;
 
@@ -28,18 +32,19 @@ impl Users {
     #[must_use]
     pub fn name(&self, uid: u32) -> Option<Untrusted> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = std::fs::metadata("/etc/passwd").and_then(|m| m.modified()).ok();
+        let changed = std::fs::metadata(USERS).and_then(|m| m.modified()).ok();
         if known.read != changed {
-            *known = Known { read: changed, names: read() };
+            *known = Known { read: changed, names: read(Path::new(USERS)) };
         }
         known.names.get(&uid).cloned()
     }
 }
 
-fn read() -> HashMap<u32, Untrusted> {
+fn read(path: &Path) -> HashMap<u32, Untrusted> {
     let mut text = Vec::new();
-    let file = File::open("/etc/passwd").and_then(|f| f.take(MAX_FILE).read_to_end(&mut text));
-    file.map(|_| parse(&text)).unwrap_or_default()
+    let opened = Opened::at_or_behind(path).ok();
+    let read = opened.and_then(|opened| opened.file.take(MAX_FILE).read_to_end(&mut text).ok());
+    read.map(|_| parse(&text)).unwrap_or_default()
 }
 
 /// The first line with an id names it, as for the system's own programs.
@@ -59,6 +64,22 @@ fn parse(text: &[u8]) -> HashMap<u32, Untrusted> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn they_are_read_from_a_regular_file_only_and_no_more_than_a_part_of_a_long_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().canonicalize().unwrap();
+        let long = format!("an:x:7:7\n{}\nbinh:x:8:8\n", "#".repeat(usize::try_from(MAX_FILE).unwrap()));
+        std::fs::write(at.join("long"), long).unwrap();
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, at.join("pipe"), fifo, mode, 0).unwrap();
+
+        let names = read(&at.join("long"));
+
+        assert_eq!((names.get(&7), names.get(&8)), (Some(&"an".into()), None));
+        // Who opens a pipe waits for somebody who writes to it.
+        assert!(read(&at.join("pipe")).is_empty() && read(&at.join("none")).is_empty());
+    }
 
     #[test]
     fn the_first_line_of_an_id_names_it_and_bad_lines_are_passed_over() {

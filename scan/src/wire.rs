@@ -1,12 +1,15 @@
 //! What a pool and its workers say to each other over a socket pair: a length, then JSON, and at most one open file.
 //!
-//! Hostile bytes never travel here, only the file descriptor through which the worker reads them.
+//! Hostile bytes never travel here, only the file descriptor through which the worker reads them. What came is kept until
+//! it is asked for, so that a message costs one system call and several may be on their way.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut, Read},
+    collections::VecDeque,
+    io::{self, IoSlice, IoSliceMut, Write},
     mem::MaybeUninit,
+    ops::Range,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     time::{Duration, Instant},
@@ -20,20 +23,27 @@ use khien_core::{
 use khien_rules::{external::Externals, indicator::digest::Digests, scan::Scanned};
 use rustix::{
     cmsg_space,
+    io::{Errno, retry_on_intr},
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-        SendFlags, recvmsg, sendmsg,
+        SendFlags, recv, recvmsg, sendmsg,
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::brought::Facts;
+use super::{brought::Facts, open::Inode};
 
 /// The largest request: a few numbers, a path of 4,096 bytes and a name of 256, each byte written with at most nine.
 pub(super) const MAX_REQUEST: usize = 48 << 10;
 /// The largest reply: 64 hits of four excerpts of 256 bytes and eight names of 255, each byte written with at most nine,
 /// and sixteen places that were not looked into.
 pub(super) const MAX_REPLY: usize = 2 << 20;
+/// The longest part of a message before its body.
+const HEAD: usize = size_of::<u32>();
+/// Kept for messages; what a longer one takes is given back.
+const ROOM: usize = 16 << 10;
+/// The shortest wait: the kernel counts no less.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// What a worker is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,6 +54,9 @@ pub(super) enum Request {
     Load { size: u64 },
     /// The same with rules for files that the caller compiled itself: a pack of so many bytes, then the compiled form.
     LoadCompiled { pack: u64, compiled: u64 },
+    /// Here is a file that belongs to the next scan: the list of a process's mappings, then that of its pages. It is not
+    /// answered.
+    Beside,
     /// Scan the file.
     Scan(ScanRequest),
     /// Try what the sandbox forbids. Harmless, and asked by tests only.
@@ -53,11 +66,17 @@ pub(super) enum Request {
 /// What to scan and what it may cost.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ScanRequest {
+    /// Which scan of this worker it is, the first being 1.
+    #[serde(default)]
+    pub(super) number: u64,
     pub(super) what: What,
     /// No more bytes than these are read.
     pub(super) limit: u64,
     /// For how many milliseconds the rules may run.
     pub(super) millis: u64,
+    /// Whether the file's SHA-256 is asked for even if the file is clean and on no list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) digest: bool,
     /// What rules of others are told of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) externals: Option<Externals>,
@@ -68,6 +87,8 @@ pub(super) struct ScanRequest {
 pub(super) enum What {
     File,
     Stream,
+    /// The file is the memory of a process.
+    Memory,
 }
 
 /// What a hijacked worker might do.
@@ -80,6 +101,10 @@ pub(super) enum Attempt {
     StartThread,
     KillParent,
     MapCode,
+    MakeCode,
+    MapFile,
+    ShareMemory,
+    GrowDown,
     ReachMemory,
 }
 
@@ -108,128 +133,315 @@ pub(super) enum Way {
 /// How a scan ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ScanReply {
+    /// Which scan it answers.
+    #[serde(default)]
+    pub(super) number: u64,
     pub(super) scanned: Scanned,
     /// What inside it was not looked into.
     pub(super) unseen: Vec<Unseen>,
-    /// Of the bytes that were read; none if they were not all read.
+    /// Of the bytes that were read; none if they were not all read, or nobody asked.
     pub(super) sha256: Option<Sha256>,
     /// Those that the pack's lists ask for, of the same bytes.
     pub(super) digests: Digests,
     /// How many bytes were read.
     pub(super) size: u64,
+    /// The inode as it was afterwards; none if it was not looked at.
+    #[serde(default)]
+    pub(super) now: Option<Inode>,
 }
 
-/// Sends one message and, if there is one, an open file.
+/// What came from the other side and was not taken yet.
+pub(super) struct Inbox {
+    /// The longest message that is taken.
+    max: usize,
+    /// Whether open files are taken; else the kernel closes those that come.
+    takes_files: bool,
+    bytes: Vec<u8>,
+    /// Where in `bytes` there is what was not taken.
+    held: Range<usize>,
+    files: VecDeque<OwnedFd>,
+    /// How long the socket waits.
+    patience: Duration,
+}
+
+impl Inbox {
+    /// Takes what a pool says.
+    pub(super) fn of_worker() -> Self {
+        Self::new(MAX_REQUEST, true)
+    }
+
+    /// Takes what a worker says.
+    pub(super) fn of_pool() -> Self {
+        Self::new(MAX_REPLY, false)
+    }
+
+    fn new(max: usize, takes_files: bool) -> Self {
+        let (bytes, files) = (vec![0; ROOM], VecDeque::new());
+        Self { max, takes_files, bytes, held: 0..0, files, patience: Duration::ZERO }
+    }
+
+    /// Receives the next message and its open file; none if the other side has closed.
+    pub(super) fn receive<T: DeserializeOwned>(
+        &mut self,
+        socket: &UnixStream,
+        until: Option<Instant>,
+    ) -> io::Result<Option<(T, Option<OwnedFd>)>> {
+        loop {
+            if let Some(body) = self.whole()? {
+                let message = serde_json::from_slice(&self.bytes[body.clone()])?;
+                self.take(body.end);
+                return Ok(Some((message, self.files.pop_front())));
+            }
+            match self.receive_more(socket, until) {
+                Ok(0) if self.held.is_empty() => return Ok(None),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                // The socket waits a little less than it may: whether that was all is asked before the next wait.
+                Err(e) if is_timeout(&e) && until.is_some_and(|until| Instant::now() < until) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Tells whether something comes by then, or the other side has closed.
+    pub(super) fn hears_by(&mut self, socket: &UnixStream, until: Instant) -> bool {
+        while self.is_empty() {
+            match self.receive_more(socket, Some(until)) {
+                Err(e) if is_timeout(&e) && Instant::now() < until => {}
+                // Who was kept from looking in time finds what came meanwhile.
+                Err(e) if is_timeout(&e) => return !self.is_silent(socket),
+                Ok(_) | Err(_) => return true,
+            }
+        }
+        true
+    }
+
+    /// Tells whether nothing came that was not asked for, and the other side is there.
+    pub(super) fn is_silent(&self, socket: &UnixStream) -> bool {
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        self.is_empty() && matches!(recv(socket, &mut [0_u8], look), Err(Errno::AGAIN))
+    }
+
+    /// Tells whether all that came was taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Returns where the next message's body is, if all of it came.
+    fn whole(&self) -> io::Result<Option<Range<usize>>> {
+        let Some((head, rest)) = self.bytes[self.held.clone()].split_first_chunk::<HEAD>() else {
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes(*head) as usize;
+        if length > self.max {
+            return Err(io::Error::other("a message is longer than allowed"));
+        }
+        let body = self.held.start + HEAD;
+        Ok((rest.len() >= length).then(|| body..body + length))
+    }
+
+    fn take(&mut self, end: usize) {
+        self.held.start = end;
+        if self.held.is_empty() {
+            self.held = 0..0;
+            self.bytes.truncate(ROOM);
+            self.bytes.shrink_to_fit();
+        }
+    }
+
+    fn receive_more(&mut self, socket: &UnixStream, until: Option<Instant>) -> io::Result<usize> {
+        self.make_room();
+        self.wait_no_longer(socket, until)?;
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let for_files = if self.takes_files { space.len() } else { 0 };
+        let mut control = RecvAncillaryBuffer::new(&mut space[..for_files]);
+        let room = &mut self.bytes[self.held.end..];
+        let got = retry_on_intr(|| {
+            recvmsg(socket, &mut [IoSliceMut::new(&mut *room)], &mut control, RecvFlags::CMSG_CLOEXEC)
+        })?;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(files) = message {
+                self.files.extend(files);
+            }
+        }
+        self.held.end += got.bytes;
+        Ok(got.bytes)
+    }
+
+    /// Makes room for the rest of a message. Most come at once, and the next one with it.
+    fn make_room(&mut self) {
+        if self.held.start > 0 {
+            self.bytes.copy_within(self.held.clone(), 0);
+            self.held = 0..self.held.len();
+        }
+        if let Some(head) = self.bytes[self.held.clone()].first_chunk::<HEAD>() {
+            // Longer ones than allowed are refused before this.
+            let whole = HEAD + (u32::from_le_bytes(*head) as usize).min(self.max);
+            if self.bytes.len() < whole {
+                self.bytes.resize(whole, 0);
+            }
+        }
+    }
+
+    /// A worker never waits with a limit, so that it needs no system call for that. Nor does who waits as long as the
+    /// time before.
+    fn wait_no_longer(&mut self, socket: &UnixStream, until: Option<Instant>) -> io::Result<()> {
+        let Some(until) = until else { return Ok(()) };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if self.patience > left || self.patience < left / 2 {
+            self.patience = (left - left / 8).max(SHORTEST);
+            socket.set_read_timeout(Some(self.patience))?;
+        }
+        Ok(())
+    }
+}
+
+/// Sends one message and, if there is one, an open file. Returns how many bytes that took.
 pub(super) fn send(
     socket: &UnixStream,
     message: &impl Serialize,
     file: Option<BorrowedFd<'_>>,
-) -> io::Result<()> {
-    let body = serde_json::to_vec(message)?;
-    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
-    let frame = [&length.to_le_bytes(), body.as_slice()].concat();
+) -> io::Result<usize> {
+    let mut frame = vec![0; HEAD];
+    serde_json::to_writer(&mut frame, message)?;
+    let length = u32::try_from(frame.len() - HEAD).map_err(io::Error::other)?;
+    frame[..HEAD].copy_from_slice(&length.to_le_bytes());
     let sent = send_first(socket, &frame, file)?;
-    io::Write::write_all(&mut &*socket, &frame[sent..])
+    (&mut &*socket).write_all(&frame[sent..])?;
+    Ok(frame.len())
 }
 
 /// The open file goes with the first bytes.
 fn send_first(socket: &UnixStream, frame: &[u8], file: Option<BorrowedFd<'_>>) -> io::Result<usize> {
-    let files: Vec<BorrowedFd<'_>> = file.into_iter().collect();
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !files.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&files)) {
+    let files = file.as_slice();
+    if !files.is_empty() && !control.push(SendAncillaryMessage::ScmRights(files)) {
         return Err(io::Error::other("an open file does not fit the message"));
     }
-    Ok(sendmsg(socket.as_fd(), &[IoSlice::new(frame)], &mut control, SendFlags::NOSIGNAL)?)
+    Ok(sendmsg(socket, &[IoSlice::new(frame)], &mut control, SendFlags::NOSIGNAL)?)
 }
 
-/// Receives one message of at most `max` bytes and its open file; none if the other side has closed.
-pub(super) fn receive<T: DeserializeOwned>(
-    socket: &UnixStream,
-    max: usize,
-    until: Option<Instant>,
-) -> io::Result<Option<(T, Option<OwnedFd>)>> {
-    let mut length = [0; 4];
-    let Some((had, file)) = receive_first(socket, &mut length, until)? else { return Ok(None) };
-    read_all(socket, &mut length[had..], until)?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > max {
-        return Err(io::Error::other("a message is longer than allowed"));
-    }
-    let mut body = vec![0; length];
-    read_all(socket, &mut body, until)?;
-    Ok(Some((serde_json::from_slice(&body)?, file)))
-}
-
-fn receive_first(
-    socket: &UnixStream,
-    into: &mut [u8],
-    until: Option<Instant>,
-) -> io::Result<Option<(usize, Option<OwnedFd>)>> {
-    wait_no_longer(socket, until)?;
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let got = recvmsg(socket.as_fd(), &mut [IoSliceMut::new(into)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let file = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
-        _ => None,
-    });
-    Ok((got.bytes > 0).then_some((got.bytes, file)))
-}
-
-fn read_all(socket: &UnixStream, mut into: &mut [u8], until: Option<Instant>) -> io::Result<()> {
-    while !into.is_empty() {
-        wait_no_longer(socket, until)?;
-        match (&*socket).read(into)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n => into = &mut into[n..],
-        }
-    }
-    Ok(())
-}
-
-/// A worker never waits with a limit, so that it needs no system call for that.
-fn wait_no_longer(socket: &UnixStream, until: Option<Instant>) -> io::Result<()> {
-    let Some(until) = until else { return Ok(()) };
-    match until.saturating_duration_since(Instant::now()) {
-        Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-        left => socket.set_read_timeout(Some(left)),
-    }
+/// Tells whether a wait was too long.
+pub(super) fn is_timeout(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     #[test]
     fn a_message_brings_its_file_along() {
         let (a, b) = UnixStream::pair().unwrap();
-        let mut file = tempfile::tempfile().unwrap();
-        io::Write::write_all(&mut file, b"bytes").unwrap();
+        for size in 1..4_usize {
+            let request = Request::Load { size: size as u64 };
+            send(&a, &request, Some(file_of(&[b'x'; 3][..size]).as_fd())).unwrap();
+        }
+        drop(a);
 
-        send(&a, &Request::Load { size: 5 }, Some(file.as_fd())).unwrap();
-        let (request, passed) = receive::<Request>(&b, MAX_REQUEST, None).unwrap().unwrap();
+        let mut inbox = Inbox::of_worker();
+        for size in 1..4_usize {
+            let (request, passed) = inbox.receive::<Request>(&b, None).unwrap().unwrap();
+            assert!(matches!(request, Request::Load { size: s } if s == size as u64), "{request:?}");
+            assert_eq!(rustix::io::pread(passed.unwrap(), &mut [0_u8; 5], 0).unwrap(), size);
+        }
+        assert!(inbox.receive::<Request>(&b, None).unwrap().is_none());
+    }
 
-        assert!(matches!(request, Request::Load { size: 5 }));
-        let mut bytes = [0; 5];
-        rustix::io::pread(passed.unwrap(), &mut bytes, 0).unwrap();
-        assert_eq!(&bytes, b"bytes");
+    #[test]
+    fn what_comes_in_pieces_or_at_once_is_taken_one_by_one() {
+        let ((a, b), mut inbox) = (UnixStream::pair().unwrap(), Inbox::of_pool());
+        let long = Some("x".repeat(ROOM * 3));
+        let said = [None, long.clone(), Some("y".to_owned())];
+        let mut bytes = Vec::new();
+        for refused in said {
+            let body = serde_json::to_vec(&Reply::Tried { refused }).unwrap();
+            bytes.extend(u32::try_from(body.len()).unwrap().to_le_bytes());
+            bytes.extend(body);
+        }
+
+        let heard: Vec<_> = std::thread::scope(|threads| {
+            threads.spawn(|| bytes.chunks(777).for_each(|piece| (&mut &a).write_all(piece).unwrap()));
+            (0..3).map(|_| inbox.receive::<Reply>(&b, None).unwrap().unwrap().0).collect()
+        });
+
+        let [
+            Reply::Tried { refused: None },
+            Reply::Tried { refused: second },
+            Reply::Tried { refused: Some(third) },
+        ] = &heard[..]
+        else {
+            panic!("{heard:?}")
+        };
+        assert_eq!((second, third.as_str()), (&long, "y"));
+        assert!(inbox.is_empty() && inbox.bytes.len() == ROOM);
     }
 
     #[test]
     fn a_message_that_is_too_long_is_refused_before_it_is_read() {
         let (a, b) = UnixStream::pair().unwrap();
-        io::Write::write_all(&mut &a, &u32::MAX.to_le_bytes()).unwrap();
+        (&mut &a).write_all(&u32::MAX.to_le_bytes()).unwrap();
 
-        assert!(receive::<Reply>(&b, MAX_REPLY, None).is_err());
+        assert!(Inbox::of_pool().receive::<Reply>(&b, None).is_err());
+    }
+
+    #[test]
+    fn a_file_that_a_worker_sends_along_is_not_taken() {
+        let ((a, b), mut inbox) = (UnixStream::pair().unwrap(), Inbox::of_pool());
+        send(&a, &Reply::Tried { refused: None }, Some(file_of(b"mine").as_fd())).unwrap();
+
+        let (_, file) = inbox.receive::<Reply>(&b, None).unwrap().unwrap();
+
+        assert!(file.is_none() && inbox.files.is_empty());
     }
 
     #[test]
     fn a_silent_worker_is_not_waited_for_longer_than_the_limit() {
-        let (_a, b) = UnixStream::pair().unwrap();
+        let ((_a, b), mut inbox) = (UnixStream::pair().unwrap(), Inbox::of_pool());
+        let until = Instant::now() + Duration::from_millis(20);
 
-        let waited = receive::<Reply>(&b, MAX_REPLY, Some(Instant::now() + Duration::from_millis(20)));
+        let waited = inbox.receive::<Reply>(&b, Some(until));
 
-        assert!(matches!(waited.unwrap_err().kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
+        assert!(is_timeout(&waited.unwrap_err()));
+        assert!(Instant::now() >= until, "it may wait all of its time");
+    }
+
+    #[test]
+    fn what_came_in_time_is_heard_however_late_one_looks_and_nothing_is_lost() {
+        let ((a, b), mut inbox) = (UnixStream::pair().unwrap(), Inbox::of_pool());
+        let now = Instant::now();
+        assert!(!inbox.hears_by(&b, now) && !inbox.hears_by(&b, now + Duration::from_millis(5)));
+
+        send(&a, &Reply::Tried { refused: None }, None).unwrap();
+        assert!(inbox.hears_by(&b, now) && inbox.hears_by(&b, now + Duration::from_secs(20)));
+        assert!(inbox.receive::<Reply>(&b, None).unwrap().is_some());
+
+        drop(a);
+        assert!(inbox.hears_by(&b, now) && inbox.receive::<Reply>(&b, None).unwrap().is_none());
+    }
+
+    #[test]
+    fn who_speaks_unasked_or_is_gone_is_not_silent() {
+        let ((a, b), inbox) = (UnixStream::pair().unwrap(), Inbox::of_pool());
+        assert!(inbox.is_silent(&b));
+
+        (&mut &a).write_all(b"x").unwrap();
+        assert!(!inbox.is_silent(&b));
+
+        let (c, d) = UnixStream::pair().unwrap();
+        drop(c);
+        assert!(!inbox.is_silent(&d));
+    }
+
+    fn file_of(bytes: &[u8]) -> std::fs::File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
     }
 }

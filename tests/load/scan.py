@@ -1,78 +1,95 @@
 #!/usr/bin/env python3
-"""Scans the same files with the same rules by `khien scan` and by its peers, and prints what each one cost.
+"""Scans the same files with the same rules by `khien scan` and by its peers, and prints what each one cost and found.
 
-    tests/load/scan.py [--rules FILE|DIR | --generated N] [--rounds N] [--threads N] [FOLDER]...
+    tests/load/scan.py [--rules FILE|DIR | --generated N] [--fetch [DIR]] [--rounds N] [--threads N] [FOLDER]...
 
 Without --rules it takes the base pack's sources; --generated makes rules of the shapes that public collections have: most
-for programs of Windows, some for ELF, the rest for anything. A file that one of the programs does not compile is left
-out for all. Without FOLDER 20,000 small files that it makes itself and removes:
-then it needs nothing but a built `khien`. Peers are measured when they are on PATH:
+for programs of Windows, some for ELF, the rest for anything, and among them 330 that match planted files. A file that one of
+the programs does not compile is left out for all. Peers scan with rules that were compiled before; khien compiles them each
+time. Without FOLDER it takes 20,000 small files that it makes itself and removes; with --generated a fifth of them is planted,
+and most files match nothing. Peers are measured when they are on PATH, or fetched into a folder with --fetch:
 
-    yr      cargo install yara-x-cli --version 1.22.1 --locked
-    yara    apt-get install yara
-    loki    a build of Loki-RS; its rule folder is linked to the given rules
+    yr      cargo install yara-x-cli --version 1.22.1 --locked    (twenty minutes of processor time)
+    yara    apt-get install yara                                  (as root)
+    loki    Loki-RS is in no registry that cargo or apt can ask: the crates `loki` and `loki-rs` are other programs. Where
+            GitHub can be reached: git clone https://github.com/Neo23x0/Loki-RS && cargo build --release, with `loki` on PATH.
+            It is run on a copy of itself beside the given rules
 
 CPU is user and system time of a program with all its children, from its start to its end, rules included: what a
 person pays. A second figure leaves out the rules: the same program over an empty folder is measured and taken off.
 Each round runs all programs one after another, so that they meet the same machine; figures are medians of the rounds.
+
+Matches are compared as sets of rule and file. A rule that asks for a file's name, path, ending, kind or owner is compared
+apart, file by file: peers are told these of one file at a time. That is done for the files that match such a rule, for those
+that were made to match one, and for as many others as --named says.
 """
 
-import argparse, json, os, random, re, shutil, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, pwd, random, re, shutil, statistics, subprocess, tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-WORDS = ("the quick server answers a request and writes one more line to its log while nobody looks at it "
-         "công văn số ngày tháng năm về việc báo cáo kết quả thực hiện nhiệm vụ được giao").split()
+import planted
+from measure import ROOT, goal, made_rules, program, run, small_files
 
-
-def small_files(folder, count):
-    """Writes text, markup, script and data of 1.8 KB in the median; always the same."""
-    chance = random.Random(20261123)
-    kinds = [("txt", "", ""), ("html", "<!DOCTYPE html><html><body><p>", "</p></body></html>"),
-             ("php", "<?php\n// ", "\nreturn 1;\n"), ("js", "'use strict';\n/* ", " */\n"),
-             ("json", '{"text": "', '"}'), ("bin", None, None)]
-    for n in range(count):
-        kind, head, tail = kinds[n % len(kinds)]
-        size = int(chance.lognormvariate(7.5, 1.0))
-        where = os.path.join(folder, f"{n // 500:03d}")
-        os.makedirs(where, exist_ok=True)
-        if head is None:
-            body = chance.randbytes(size)
-        else:
-            text = " ".join(chance.choices(WORDS, k=size // 6 + 1))
-            body = (head + text + tail).encode()
-        with open(os.path.join(where, f"{n}.{kind}"), "wb") as file:
-            file.write(body)
+# Of the peers' processor time without rules, that of khien: with up to so many rules, and with more.
+MANY, GOALS = 9_000, {"yr": (0.6, 0.5), "yara": (1 / 3, 1 / 3), "loki": (0.1, 0.1)}
+# One of so many made files is planted.
+PLANTED = 5
+# The first bytes of a file, and how scanners of hosts call its kind (rules/src/external.rs).
+KINDS = ((b"MZ", "EXE"), (b"\x7fELF", "ELF"), (b"PK\3\4", "ZIP"), (b"Rar!", "RAR"), (b"7z\xbc\xaf\x27\x1c", "7ZIP"), (b"\x1f\x8b", "GZIP"),
+         (b"MSCF", "CAB"), (b"GIF8", "GIF"), (b"\xff\xd8\xff", "JPG"), (b"\x89PNG", "PNG"), (b"%PDF", "PDF"), (b"{\\rtf", "RTF"),
+         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "OLE"), (b"L\0\0\0\x01\x14\x02\0", "LNK"), (b"CWS", "SWF"), (b"FWS", "SWF"),
+         (b"\xca\xfe\xba\xbe", "CLASS"), (b"MDMP", "MDMP"), (b"regf", "REG"))
+RULE = re.compile(r"^\s*(?:private\s+|global\s+)*rule\s+(\w+)", re.M)
+ASKS = re.compile(r"\b(?:" + "|".join(planted.NAMED) + r")\b")
 
 
-def generated(folder, count):
-    """Writes rules, a hundred in a file; always the same."""
-    chance = random.Random(6000)
-    heads = ["uint16(0) == 0x5A4D and filesize < {kb}KB and "] * 5 + ["uint32(0) == 0x464c457f and "] + ["filesize < {kb}KB and "] * 2 + [""] * 2
-    for first in range(0, count, 100):
-        with open(os.path.join(folder, f"{first // 100:04d}.yar"), "w", encoding="ascii") as file:
-            for n in range(first, min(first + 100, count)):
-                words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789_", k=chance.randint(8, 24))) for _ in range(5)]
-                bytes_ = " ".join(f"{chance.randrange(256):02x}" for _ in range(12))
-                head = chance.choice(heads).format(kb=chance.choice([100, 500, 2000, 10000]))
-                strings = "".join(f'        $s{i} = "{w}"{chance.choice(["", " wide ascii", " nocase"])}\n' for i, w in enumerate(words))
-                file.write(f"rule made_{n} {{\n    strings:\n{strings}        $h = {{ {bytes_} }}\n"
-                           f"    condition:\n        {head}(3 of ($s*) or $h)\n}}\n")
+# --- peers
+
+
+def fetch(folder):
+    """Gets the peers that are not there, or says how."""
+    os.makedirs(folder, exist_ok=True)
+    os.environ["PATH"] = os.path.join(folder, "bin") + os.pathsep + os.environ["PATH"]
+    if not shutil.which("yara"):
+        get(["apt-get", "install", "-y", "--no-install-recommends", "yara"], folder, os.geteuid() == 0)
+    if not shutil.which("yr"):
+        get(["cargo", "install", "yara-x-cli", "--version", "1.22.1", "--locked", "--root", folder], folder, True)
+    if not shutil.which("loki"):
+        print("loki cannot be fetched: Loki-RS is in no registry (see --help)")
+
+
+def get(command, folder, may):
+    if not (may and shutil.which(command[0])):
+        return print(f"run this yourself: {' '.join(command)}")
+    print(" ".join(command), flush=True)
+    # Away from the settings of this repository, which are not for it.
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "CARGO_TARGET_DIR": os.path.join(folder, "target")})
+    if done.returncode:
+        print(f"that failed; without it go on: {command[0]} ended with {done.returncode}")
 
 
 def compiles(command):
     return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def for_all(rules, work, externals):
+def for_all(rules, work):
     """Returns the rule files that every program at hand compiles, each tried alone."""
-    defines = [part for name in externals for part in ("-d", f"{name}=")]
-    good = []
+    one, good = os.path.join(work, "one"), []
+    programs = {"yarac": lambda path: ["yarac", "-w", *defined("yara", {}), path, one],
+                "yr": lambda path: ["yr", "compile", "--relaxed-re-syntax", "--disable-warnings", *defined("yr", {}), "-o", one, path]}
     for space, path in rules:
-        if shutil.which("yarac") and not compiles(["yarac", "-w", *defines, path, os.path.join(work, "one")]):
-            print(f"left out, yara does not compile it: {path}")
+        if name := next((name for name, command in programs.items() if shutil.which(name) and not compiles(command(path))), None):
+            print(f"left out, {name} does not compile it: {path}")
         else:
             good.append((space, path))
     return good
+
+
+def defined(name, values):
+    """Returns the options that give a peer the variables of rules."""
+    said = {variable: values.get(variable, "") for variable in planted.NAMED}
+    if name == "yr":
+        return [part for variable, value in said.items() for part in ("--define", f"{variable}={json.dumps(value)}")]
+    return [part for variable, value in said.items() for part in ("-d", f"{variable}={value}")]
 
 
 def sources(paths):
@@ -83,116 +100,192 @@ def sources(paths):
             yield from (os.path.join(at, n) for n in sorted(names) if n.endswith((".yar", ".yara")))
 
 
-def run(command, output):
-    """Returns CPU and wall seconds and the peak resident kilobytes of the largest of its processes."""
-    begun = time.monotonic()
-    with open(output, "wb") as out, open(os.devnull, "wb") as null:
-        child = subprocess.Popen(command, stdout=out, stderr=null, stdin=subprocess.DEVNULL)
-        _, _, used = os.wait4(child.pid, 0)
-    return used.ru_utime + used.ru_stime, time.monotonic() - begun, used.ru_maxrss
-
-
-def prepare_yr(rules, work, externals):
-    compiled = os.path.join(work, "rules.yrc")
-    command = ["yr", "compile", "--relaxed-re-syntax", "--disable-warnings", "-o", compiled]
-    for name in externals:
-        command += ["--define", f'{name}=""']
+def prepare_yr(rules, work, at="rules"):
+    compiled = os.path.join(work, at + ".yrc")
+    command = ["yr", "compile", "--relaxed-re-syntax", "--disable-warnings", *defined("yr", {}), "-o", compiled]
     subprocess.run(command + [f"{i}:{p}" for i, p in rules], check=True, stdout=subprocess.DEVNULL)
-    return lambda folder, threads: ["yr", "scan", "-C", "-r", "--threads", str(threads), "--disable-warnings",
-                                    "--output-format", "text", compiled, folder]
+    # It refuses to go through a file.
+    through = lambda place: ["-r"] if os.path.isdir(place) else []
+    return lambda place, threads, more=(): ["yr", "scan", "-C", *through(place), "--threads", str(threads), "--disable-warnings",
+                                            "--output-format", "text", *more, compiled, place]
 
 
-def prepare_yara(rules, work, externals):
-    compiled = os.path.join(work, "rules.yac")
-    defines = [part for name in externals for part in ("-d", f"{name}=")]
-    subprocess.run(["yarac", "-w", *defines, *[f"{i}:{p}" for i, p in rules], compiled], check=True)
-    return lambda folder, threads: ["yara", "-C", "-w", "-r", "-N", "-p", str(threads), *defines, compiled, folder]
+def prepare_yara(rules, work, at="rules"):
+    compiled = os.path.join(work, at + ".yac")
+    subprocess.run(["yarac", "-w", *defined("yara", {}), *[f"{i}:{p}" for i, p in rules], compiled], check=True)
+    return lambda folder, threads, more=None: ["yara", "-C", "-w", "-r", "-N", "-p", str(threads), *(more or defined("yara", {})), compiled, folder]
 
 
-def prepare_khien(rules, work, externals, program):
-    del work, externals
+def prepare_loki(rules, work):
+    """Loki-RS reads rules from the folder in which it is started."""
+    base = os.path.join(work, "loki")
+    os.makedirs(os.path.join(base, "signatures", "yara"))
+    for space, path in rules:
+        shutil.copy(path, os.path.join(base, "signatures", "yara", f"{space}.yar"))
+    loki = os.path.join(base, "loki")
+    shutil.copy(shutil.which("loki"), loki)
+    return lambda folder, threads: ["env", f"--chdir={base}", loki, "--folder", folder, "--threads", str(threads), "--scan-all-files",
+                                    "--no-procs", "--no-tui", "--no-log", "--no-jsonl", "--no-html"]
+
+
+def prepare_khien(rules, _):
     given = [part for _, path in rules for part in ("--rules", path)]
-    return lambda folder, threads: [program, "scan", "--json", "--threads", str(threads), *given, folder]
+    return lambda folder, threads: [program(), "scan", "--json", "--threads", str(threads), *given, folder]
 
 
-def matches(name, output, folder):
+PEERS = {"yr": prepare_yr, "yara": prepare_yara, "loki": prepare_loki}
+
+
+# --- matches
+
+
+def matches(name, lines):
     """Returns the pairs of rule and file that a program told of."""
     found = set()
-    with open(output, encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            if name == "khien":
-                told = json.loads(line)
-                for hit in told.get("matches", []):
-                    if not hit.get("inside"):
-                        found.add((hit.get("yara") or hit["rule"], str(told["path"])))
-            else:
-                parts = re.match(r"(\S+) (.*)$", line.rstrip("\n"))
-                if parts and os.path.abspath(parts[2]).startswith(folder):
-                    found.add((parts[1], parts[2]))
+    for line in lines:
+        if name == "khien":
+            told = json.loads(line)
+            found |= {(hit.get("yara") or hit["rule"], str(told["path"])) for hit in told.get("matches", []) if not hit.get("inside")}
+        elif parts := re.match(r"(\S+) (/.*)$", line.rstrip("\n")):
+            found.add((parts[1], parts[2]))
     return found
+
+
+def told(name, output):
+    with open(output, encoding="utf-8", errors="surrogateescape") as lines:
+        return matches(name, lines)
+
+
+def variables(path):
+    """Returns what khien tells rules of a file, as text on a command line can say it."""
+    with open(path, "rb") as file:
+        start = file.read(16)
+    name = os.path.basename(path)
+    dot = name.rfind(".")
+    try:
+        owner = pwd.getpwuid(os.stat(path).st_uid).pw_name
+    except KeyError:
+        owner = ""
+    kind = next((kind for head, kind in KINDS if start.startswith(head)), "")
+    return dict(zip(planted.NAMED, (name, path, name[dot:].lower() if dot > 0 else "", kind, owner)))
+
+
+def file_by_file(name, rules, work, files):
+    """Returns what a peer finds when it is told the variables of each file."""
+    command, found = PEERS[name](rules, work, "named"), set()
+    for path in files:
+        done = subprocess.run(command(path, 1, defined(name, variables(path))), capture_output=True, text=True, errors="surrogateescape")
+        found |= matches(name, done.stdout.splitlines())
+    return found
+
+
+def differ(what, theirs, ours, name):
+    goal(f"{what} that differ from the {len(theirs)} of {name}, by {len({rule for rule, _ in theirs})} rules", len(theirs ^ ours), 0)
+    for rule, path in sorted(theirs - ours)[:5] + sorted(ours - theirs)[:5]:
+        print(f"  only by {name if (rule, path) in theirs else 'khien'}: {rule} {path}")
+
+
+def asking(path):
+    """Returns the rules of a source whose conditions ask for a variable."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        chunks = re.split(RULE, file.read())[1:]
+    conditions = zip(chunks[::2], (re.sub(r'"(?:\\.|[^"\\])*"|/\*.*?\*/|//.*', "", chunk.rpartition("condition:")[2]) for chunk in chunks[1::2]))
+    return {rule for rule, condition in conditions if ASKS.search(condition)}
+
+
+def compare_matches(found, rules, wanted, files, args, work):
+    """Holds what the programs found against each other, and against what must be found."""
+    rules_of = {path: asking(path) for _, path in rules}
+    by_name, names = [(space, path) for space, path in rules if rules_of[path]], set().union(*rules_of.values())
+    ours = found["khien"]
+    if wanted:
+        goal(f"planted matches found, of {len(wanted)} by {len({rule for rule, _ in wanted})} rules", len(wanted & ours), len(wanted), least=True)
+    plain = {name: {pair for pair in pairs if pair[0] not in names} for name, pairs in found.items()}
+    some = {path for rule, path in ours | wanted if rule in names}
+    some |= set(random.Random(1).sample(sorted(files), min(args.named, len(files))))
+    for name in found.keys() - {"khien"}:
+        differ("matches", plain[name], plain["khien"], name)
+        if by_name:
+            ours_of_some = {(rule, path) for rule, path in ours if rule in names and path in some}
+            theirs = {pair for pair in file_by_file(name, by_name, work, sorted(some)) if pair[0] in names}
+            differ(f"matches by name, path and kind in {len(some)} files", theirs, ours_of_some, name)
+
+
+# --- cost
+
+
+def compare(programs, folder, args, made):
+    (work, rules, wanted), empty = made, os.path.join(made[0], "empty")
+    count = sum(len(RULE.findall(open(path, encoding="utf-8", errors="replace").read())) for _, path in rules)
+    files = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
+    all_of, rules_of = ({name: [] for name in programs} for _ in range(2))
+    for _ in range(args.rounds):
+        for name, command in programs.items():
+            rules_of[name].append(run(command(empty, args.threads), os.devnull)[0])
+            all_of[name].append(run(command(folder, args.threads), os.path.join(work, name + ".out")))
+    print(f"\n{folder}: {len(files)} files, {count} rules, {args.threads} thread(s), median of {args.rounds}")
+    print(f"{'':8}{'CPU s':>9}{'without rules':>15}{'µs a file':>11}{'wall s':>9}{'peak MB':>9}{'khien / it':>12}{'without rules':>15}")
+    # Programs of one round met the same machine: their ratio is taken there.
+    bare_of = {name: [max(r[0] - b, 1e-3) for r, b in zip(all_of[name], rules_of[name])] for name in programs}
+    ratios = {}
+    for name in programs:
+        cpu, wall, bare = (statistics.median(x) for x in ([r[0] for r in all_of[name]], [r[1] for r in all_of[name]], bare_of[name]))
+        whole = statistics.median(k[0] / r[0] for k, r in zip(all_of["khien"], all_of[name]))
+        ratios[name] = statistics.median(k / b for k, b in zip(bare_of["khien"], bare_of[name]))
+        print(f"{name:8}{cpu:9.2f}{bare:15.2f}{bare / max(len(files), 1) * 1e6:11.0f}{wall:9.2f}{max(r[2] for r in all_of[name]) / 1024:9.0f}"
+              f"{whole:12.2f}{ratios[name]:15.2f}")
+    found = {name: told(name, os.path.join(work, name + ".out")) for name in programs if name != "loki"}
+    print(f"{len({path for _, path in found['khien']})} files match")
+    compare_matches(found, rules, wanted, files, args, work)
+    what = "small files" if wanted or not args.folders else folder
+    for name in programs.keys() - {"khien"}:
+        goal(f"{what}, {count} rules: processor time beside {name}, rules left out", ratios[name], round(GOALS[name][count > MANY], 2))
+    if count <= MANY and files:
+        goal(f"cold file of {what}, {count} rules", statistics.median(bare_of["khien"]) / len(files) * 1e6, 250, "µs")
+
+
+def make(args, work):
+    """Returns rule files, folders, and which matches must be found."""
+    paths, folders, wanted = args.rules or [os.path.join(ROOT, "rules", "packs", "base")], [os.path.abspath(f) for f in args.folders], set()
+    if args.generated:
+        paths = [os.path.join(work, "rules")]
+        made_rules(paths[0], args.generated - planted.write_rules(paths[0]))
+    if not folders:
+        folders, some = [os.path.join(work, "small")], args.files // PLANTED if args.generated else 0
+        small_files(folders[0], args.files - some)
+        wanted = planted.write_files(os.path.join(folders[0], "planted"), some) if some else set()
+    return paths, folders, wanted
 
 
 def main():
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--rules", action="append", default=[])
     asked.add_argument("--generated", type=int, default=0)
+    asked.add_argument("--fetch", nargs="?", metavar="DIR", const=os.path.join(tempfile.gettempdir(), "khien-load-peers"),
+                       help="get the peers that are missing; they stay in the folder, or among the temporary files")
     asked.add_argument("--rounds", type=int, default=3)
     asked.add_argument("--threads", type=int, default=1)
     asked.add_argument("--files", type=int, default=20_000)
+    asked.add_argument("--named", type=int, default=100)
     asked.add_argument("folders", nargs="*")
     args = asked.parse_args()
-    program = os.environ.get("KHIEN", os.path.join(ROOT, "target", "release", "khien"))
-    if not os.path.exists(program):
-        sys.exit(f"{program} is missing: run `cargo build --release`, or name another in KHIEN")
-    externals = ["filename", "filepath", "extension", "filetype", "owner"]
+    if args.fetch:
+        fetch(os.path.abspath(args.fetch))
     with tempfile.TemporaryDirectory(prefix="khien-load-") as work:
-        empty, made = os.path.join(work, "empty"), os.path.join(work, "rules")
-        os.mkdir(empty)
-        os.mkdir(made)
-        if args.generated:
-            generated(made, args.generated)
-        paths = args.rules or [made if args.generated else os.path.join(ROOT, "rules", "packs", "base")]
-        rules = for_all([(f"n{i}", p) for i, p in enumerate(sources(paths))], work, externals)
-        folders = [os.path.abspath(f) for f in args.folders]
-        if not folders:
-            folders = [os.path.join(work, "small")]
-            small_files(folders[0], args.files)
-        programs = {"khien": prepare_khien(rules, work, externals, program)}
-        for name, prepare in (("yr", prepare_yr), ("yara", prepare_yara)):
+        work = os.path.realpath(work)
+        os.mkdir(os.path.join(work, "empty"))
+        paths, folders, wanted = make(args, work)
+        rules = for_all([(f"n{i}", p) for i, p in enumerate(sources(paths))], work)
+        kept = {rule for _, path in rules for rule in RULE.findall(open(path, encoding="utf-8", errors="replace").read())}
+        wanted = {(rule, path) for rule, path in wanted if rule in kept}
+        programs = {"khien": prepare_khien(rules, work)}
+        for name, prepare in PEERS.items():
             if shutil.which(name):
-                try:
-                    programs[name] = prepare(rules, work, externals)
-                except subprocess.CalledProcessError:
-                    print(f"{name} does not compile these rules and is left out")
+                programs[name] = prepare(rules, work)
             else:
-                print(f"{name} is not on PATH and is left out (see --help)")
+                print(f"{name} is not on PATH and is left out (see --help and --fetch)")
         for folder in folders:
-            compare(programs, folder, empty, args, work, len(rules))
-
-
-def compare(programs, folder, empty, args, work, count):
-    figures = {name: [] for name in programs}
-    rules_only = {name: [] for name in programs}
-    for _ in range(args.rounds):
-        for name, command in programs.items():
-            rules_only[name].append(run(command(empty, args.threads), os.devnull)[0])
-            figures[name].append(run(command(folder, args.threads), os.path.join(work, name + ".out")))
-    print(f"\n{folder}: {count} rule files, {args.threads} thread(s), median of {args.rounds}")
-    print(f"{'':8}{'CPU s':>9}{'without rules':>15}{'wall s':>9}{'peak MB':>9}{'khien / it':>12}{'without rules':>15}")
-    told = {name: matches(name, os.path.join(work, name + ".out"), folder) for name in programs}
-    middle = {}
-    for name, runs in figures.items():
-        cpu, wall = (statistics.median(r[i] for r in runs) for i in (0, 1))
-        bare = max(cpu - statistics.median(rules_only[name]), 1e-3)
-        middle[name] = (cpu, bare)
-        ratios = [f"{middle['khien'][i] / middle[name][i]:.2f}" for i in (0, 1)]
-        print(f"{name:8}{cpu:9.2f}{bare:15.2f}{wall:9.2f}{max(r[2] for r in runs) / 1024:9.0f}{ratios[0]:>12}{ratios[1]:>15}")
-    for name in programs:
-        missing, more = told[name] - told["khien"], told["khien"] - told[name]
-        if name != "khien":
-            print(f"matches of {name}: {len(told[name])}, not told by khien: {len(missing)}, only by khien: {len(more)}")
-            for rule, path in sorted(missing)[:5] + sorted(more)[:5]:
-                print(f"  differs: {rule} {path}")
+            compare(programs, folder, args, (work, rules, wanted))
 
 
 if __name__ == "__main__":

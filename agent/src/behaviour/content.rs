@@ -1,11 +1,13 @@
-//! What a file's bytes say, from a few samples of it: script, harmless stub, encrypted. Pure.
+//! What a file's bytes say, from samples of it: script, harmless stub, encrypted. Pure.
 
-use super::names;
+use khien_core::Untrusted;
+
+use super::{config, names, notes};
 
 /// From this many bits a byte on a sample counts as encrypted. Text has 4 to 5, programs 6, base64 6.
 const ENCRYPTED: f64 = 7.5;
 /// A shorter sample cannot reach that: 512 random bytes give 7.6 bits a byte.
-const SHORTEST: usize = 512;
+pub(super) const SHORTEST: usize = 512;
 /// A shorter text is not judged at all.
 const SHORTEST_TEXT: usize = 64;
 /// Of so many bytes of a short text at least one in this many must be foreign to it, or it is text still.
@@ -18,8 +20,46 @@ const STUB: u64 = 512;
 pub(super) struct Samples {
     /// Its first bytes.
     pub(super) head: Vec<u8>,
-    /// Bytes from its middle and its end, if it is longer than its head.
+    /// Bytes from further places and its end, if it is longer than its head.
     pub(super) further: Vec<Vec<u8>>,
+}
+
+/// What the bytes of a file say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Says {
+    /// They are not, or not as a whole, of the kind that the name says, and look encrypted.
+    pub(super) scrambled: bool,
+    /// They are not, or not as a whole, of any known kind, whatever the name says, and look encrypted.
+    pub(super) cipher: bool,
+    /// They are a script, whatever the name says.
+    pub(super) script: bool,
+    /// They are a script that does nothing.
+    pub(super) stub: bool,
+    /// They demand a ransom.
+    pub(super) demands: bool,
+    /// The line by which a configuration lets the web server run what is no script.
+    pub(super) runs: Option<Untrusted>,
+}
+
+impl Says {
+    /// Judges a file by its name, samples and size, whether it is foreign to its kind behind its head, and by all of its
+    /// bytes where they were read.
+    pub(super) fn of(
+        path: &[u8],
+        samples: &Samples,
+        size: u64,
+        is_broken: bool,
+        whole: Option<&[u8]>,
+    ) -> Self {
+        Self {
+            scrambled: is_scrambled(path, samples) || (is_broken && kind(&names::extension(path)).is_some()),
+            cipher: is_cipher(samples) || is_broken,
+            script: samples.is_script(),
+            stub: samples.is_stub(size),
+            demands: names::is_note(path) && whole.is_some_and(notes::demands),
+            runs: whole.filter(|_| names::is_config(path)).and_then(config::runs_files),
+        }
+    }
 }
 
 /// A kind of documents: its name, its extensions, and how its files begin.
@@ -66,21 +106,11 @@ const KINDS: &[Kind] = &[
     kind_of("sound", &[b"wav"], &[b"RIFF"]),
 ];
 
-/// Extensions that renamed files may get without a doubt: compressed, put aside, numbered, in the making.
-const HARMLESS: [&[u8]; 30] = [
-    b"gz",
-    b"xz",
-    b"bz2",
-    b"zst",
-    b"lz4",
-    b"lzma",
-    b"z",
-    b"br",
-    b"zip",
-    b"7z",
-    b"rar",
-    b"tar",
-    b"tgz",
+/// Extensions of what is compressed.
+const COMPRESSED: [&[u8]; 13] =
+    [b"gz", b"xz", b"bz2", b"zst", b"lz4", b"lzma", b"z", b"br", b"zip", b"7z", b"rar", b"tar", b"tgz"];
+/// Further extensions that renamed files may get without a doubt: put aside, numbered, in the making.
+const HARMLESS: [&[u8]; 17] = [
     b"bak",
     b"backup",
     b"old",
@@ -99,15 +129,74 @@ const HARMLESS: [&[u8]; 30] = [
     b"dpkg-tmp",
     b"rpmsave",
 ];
+/// Kinds that are judged only behind a beginning that is theirs: under these names other things lie as well.
+const BEHIND_HEADS: [(&str, &[&[u8]]); 2] =
+    [("video", &[b"mp4", b"mov", b"m4v"]), ("database", &[b"db", b"sqlite", b"sqlite3"])];
 /// Further kinds that people have and that are not judged by their content, only by their names.
-const OTHER_KINDS: [&[u8]; 16] = [
-    b"mp3", b"mp4", b"avi", b"mov", b"mkv", b"webp", b"db", b"sqlite", b"mdb", b"accdb", b"dbf", b"psd",
-    b"dwg", b"edxml", b"pst", b"ost",
+const OTHER_KINDS: [&[u8]; 12] =
+    [b"mp3", b"avi", b"mkv", b"webp", b"mdb", b"accdb", b"dbf", b"psd", b"dwg", b"edxml", b"pst", b"ost"];
+
+/// How files of known kinds begin that look as random as encrypted ones behind it, and where. A name is not asked.
+const KNOWN: &[(usize, &[u8])] = &[
+    (0, b"PK"),
+    (0, b"\x1f\x8b"),
+    (0, b"\x1f\x9d"),
+    (0, b"\x78\x01"),
+    (0, b"\x78\x9c"),
+    (0, b"\x78\xda"),
+    (0, b"BZh"),
+    (0, b"\xfd7zXZ"),
+    (0, b"7z\xbc\xaf"),
+    (0, b"\x28\xb5\x2f\xfd"),
+    (0, b"\x04\x22\x4d\x18"),
+    (257, b"ustar"),
+    (0, b"\x5d\0\0"),
+    (0, b"\x89LZO"),
+    (0, b"LRZI"),
+    (0, b"Rar!"),
+    (0, b"%PDF"),
+    (0, b"\xff\xd8\xff"),
+    (0, b"\x89PNG"),
+    (0, b"GIF8"),
+    (0, b"RIFF"),
+    (0, b"II*\0"),
+    (0, b"MM\0*"),
+    (0, b"\xff\x0a"),
+    (0, b"\0\0\0\x0cJXL "),
+    (0, b"\0\0\0\x0cjP  "),
+    (4, b"ftyp"),
+    (0, b"\x1aE\xdf\xa3"),
+    (0, b"OggS"),
+    (0, b"fLaC"),
+    (0, b"ID3"),
+    (0, b"\xff\xfb"),
+    (0, b"\xff\xf3"),
+    (0, b"\xff\xf1"),
+    (0, b"wOFF"),
+    (0, b"wOF2"),
+    (0, b"\xd0\xcf\x11\xe0"),
+    (0, b"\x7fELF"),
+    (0, b"SQLite format 3"),
+    (0, b"\0GITCRYPT"),
+    (0, b"HBEGIN:"),
 ];
 
 /// Returns the kind of a document by its extension, if its content is judged.
 pub(super) fn kind(extension: &[u8]) -> Option<&'static str> {
-    KINDS.iter().find(|kind| kind.extensions.contains(&extension)).map(|kind| kind.name)
+    kind_by(extension).map(|kind| kind.name).or_else(|| kind_behind(extension))
+}
+
+/// Tells whether files of this extension have a beginning of their own, so that one without it is surely not whole.
+pub(super) fn has_beginning(extension: &[u8]) -> bool {
+    kind_by(extension).is_some_and(|kind| !kind.begins.is_empty()) || kind_behind(extension).is_some()
+}
+
+fn kind_by(extension: &[u8]) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.extensions.contains(&extension))
+}
+
+fn kind_behind(extension: &[u8]) -> Option<&'static str> {
+    BEHIND_HEADS.iter().find(|(_, extensions)| extensions.contains(&extension)).map(|(name, _)| *name)
 }
 
 /// Tells whether people keep documents under this extension.
@@ -118,16 +207,27 @@ pub(super) fn is_document(extension: &[u8]) -> bool {
 /// Tells whether renaming a document to this extension would be strange: no known kind, no date or number, none of the
 /// words for what is put aside or compressed.
 pub(super) fn is_strange(extension: &[u8]) -> bool {
-    let dated = extension.iter().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'~'));
-    !extension.is_empty() && !dated && !is_document(extension) && !HARMLESS.contains(&extension)
+    let known = is_document(extension) || COMPRESSED.contains(&extension) || HARMLESS.contains(&extension);
+    !extension.is_empty() && !is_dated(extension) && !known
+}
+
+/// Tells whether what lies under this extension is random without a beginning by which it is known: brotli.
+pub(super) fn is_headless(extension: &[u8]) -> bool {
+    extension == b"br"
+}
+
+/// Tells whether a document of one extension was rotated as logs are: it got a date or a number.
+pub(super) fn is_rotated(from: &[u8], to: &[u8]) -> bool {
+    from == b"log" && !to.is_empty() && is_dated(to)
+}
+
+fn is_dated(extension: &[u8]) -> bool {
+    extension.iter().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'~'))
 }
 
 /// Tells whether the content is none of the kind that the name says, and looks encrypted.
 pub(super) fn is_scrambled(path: &[u8], samples: &Samples) -> bool {
-    let extension = names::extension(path);
-    let Some(kind) = KINDS.iter().find(|kind| kind.extensions.contains(&&extension[..])) else {
-        return false;
-    };
+    let Some(kind) = kind_by(&names::extension(path)) else { return false };
     // Nextcloud's own encryption keeps the names.
     if samples.head.starts_with(b"HBEGIN:") {
         return false;
@@ -136,6 +236,12 @@ pub(super) fn is_scrambled(path: &[u8], samples: &Samples) -> bool {
         return is_no_text(samples);
     }
     !kind.begins.iter().any(|begin| samples.head.starts_with(begin)) && samples.parts().any(is_random)
+}
+
+/// Tells whether the content is of no known kind and looks encrypted.
+fn is_cipher(samples: &Samples) -> bool {
+    let begins = |(at, mark): &(usize, &[u8])| samples.head.get(*at..).is_some_and(|h| h.starts_with(mark));
+    !KNOWN.iter().any(begins) && (samples.parts().any(is_random) || is_foreign(&samples.head))
 }
 
 fn is_no_text(samples: &Samples) -> bool {
@@ -157,7 +263,8 @@ fn is_foreign(text: &[u8]) -> bool {
         && text.iter().filter(|b| **b >= 128).count() * FOREIGN > text.len()
 }
 
-fn is_random(sample: &[u8]) -> bool {
+/// Tells whether bytes look encrypted, or compressed.
+pub(super) fn is_random(sample: &[u8]) -> bool {
     sample.len() >= SHORTEST && entropy(sample) > ENCRYPTED
 }
 
@@ -232,6 +339,26 @@ mod tests {
         ] {
             assert!(!is_scrambled(name.as_bytes(), &head(content)), "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_of_no_kind_and_random_is_cipher_and_what_is_compressed_or_plain_is_not() {
+        let with = |begin: &[u8]| [begin, &random(4_096)].concat();
+
+        assert!(is_cipher(&head(&random(4_096))));
+        assert!(is_cipher(&head(&with(b"LOCKER01"))));
+        assert!(is_cipher(&head(&random(200))));
+        for begin in [
+            &b"PK\x03\x04"[..],
+            b"\x1f\x8b\x08",
+            b"\0\0\0\x1cftypisom",
+            b"\xff\xd8\xff\xe0",
+            b"7z\xbc\xaf\x27",
+        ] {
+            assert!(!is_cipher(&head(&with(begin))), "{begin:?}");
+        }
+        assert!(!is_cipher(&head("Kính gửi: Uỷ ban nhân dân tỉnh\n".repeat(60).as_bytes())));
+        assert!(!is_cipher(&head(b"")));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::{collections::HashMap, os::unix::ffi::OsStrExt, path::PathBuf};
 use khien_core::{Sha256, Timestamp, Untrusted};
 
 use super::{
+    hand::Hand,
     queue::{Queue, Waiting},
-    ransom::Ransom,
+    ransom::{Heard, Ransom},
     roots::{Roots, holding, is_marker},
-    verdict::{Facts, Verdict},
+    verdict::{Ask, Facts, Verdict},
     web::{Deeds, Web},
 };
 use crate::activity::{Activity, Change};
@@ -29,6 +30,8 @@ pub(super) struct Judge {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) activity: Activity,
+    pub(super) hand: Hand,
+    pub(super) ask: Ask,
     pub(super) facts: Option<Facts>,
 }
 
@@ -67,8 +70,8 @@ impl Judge {
         std::mem::take(&mut self.missed)
     }
 
-    /// Takes what happened. Returns what is told at once.
-    pub(super) fn heard(&mut self, activity: &Activity, now: Timestamp) -> Vec<Verdict> {
+    /// Takes what happened, and by whose hand. Returns what is told at once.
+    pub(super) fn heard(&mut self, activity: &Activity, hand: Hand, now: Timestamp) -> Vec<Verdict> {
         let path = activity.path.raw();
         let came = matches!(activity.change, Change::Created | Change::MovedIn { .. });
         self.marker_came |= came && is_marker(path) && self.roots.of(path).is_none();
@@ -76,18 +79,34 @@ impl Judge {
         if activity.folder {
             return Vec::new();
         }
-        let (mut told, mut asked) =
-            self.ransom.heard(&Deeds::new(activity, base.as_os_str().as_bytes()), now);
-        let mut all: Vec<Verdict> = told.take().into_iter().collect();
+        let Heard { told, ask: mut asked, also } =
+            self.ransom.heard(&Deeds::new(activity, base.as_os_str().as_bytes(), hand), now);
+        let mut all: Vec<Verdict> = told.into_iter().collect();
         if let Some(root) = self.roots.of(path) {
-            let (told, ask) = self.web.heard(&Deeds::new(activity, root.as_os_str().as_bytes()), now);
+            let (told, ask) = self.web.heard(&Deeds::new(activity, root, hand), now);
             all.extend(told);
             asked = asked.max(ask);
         }
-        if asked.is_some_and(|ask| !self.queue.put(activity, ask, now)) {
-            self.missed += 1;
+        if let Some(path) = also {
+            let activity = Activity { path, change: Change::Written, ..activity.clone() };
+            self.look_at(Waiting { activity, hand, ask: Ask::Suspect }, now);
+        }
+        if let Some(ask) = asked {
+            self.look_at(Waiting { activity: activity.clone(), hand, ask }, now);
         }
         all
+    }
+
+    fn look_at(&mut self, file: Waiting, now: Timestamp) {
+        self.missed += u64::from(!self.queue.put(file, now));
+    }
+
+    /// Looks at all canaries, because what was done to them may not have been heard, or not under their names.
+    pub(super) fn look_at_canaries(&mut self, now: Timestamp) {
+        for path in self.ransom.canaries() {
+            let activity = Activity { path, change: Change::Written, folder: false, at: now, process: None };
+            self.look_at(Waiting { activity, hand: Hand::Unknown, ask: Ask::Whole }, now);
+        }
     }
 
     /// Returns the files that are to be looked at now, at most so many.
@@ -97,14 +116,22 @@ impl Judge {
 
     /// Takes what was seen of a file.
     pub(super) fn saw(&mut self, seen: &Seen, now: Timestamp) -> Vec<Verdict> {
-        let Seen { activity, facts: Some(facts) } = seen else { return Vec::new() };
+        let Seen { activity, hand, ask, facts } = seen;
+        let Some(facts) = facts else {
+            return self.ransom.is_gone(&activity.path, now).into_iter().collect();
+        };
+        if facts.unsettled {
+            self.look_at(Waiting { activity: activity.clone(), hand: *hand, ask: *ask }, now);
+        }
         let path = activity.path.raw();
         let mut told = Vec::new();
         if let Some(base) = holding(&self.watched, path) {
-            told.extend(self.ransom.saw(&Deeds::new(activity, base.as_os_str().as_bytes()), facts, now));
+            let it = Deeds::new(activity, base.as_os_str().as_bytes(), *hand);
+            told.extend(self.ransom.saw(&it, facts, now));
         }
-        if let Some(root) = self.roots.of(path) {
-            told.extend(self.web.saw(&Deeds::new(activity, root.as_os_str().as_bytes()), facts, now));
+        // What is only looked at for its age was not asked for here.
+        if let Some(root) = self.roots.of(path).filter(|_| *ask != Ask::Linked) {
+            told.extend(self.web.saw(&Deeds::new(activity, root, *hand), facts, now));
         }
         told
     }

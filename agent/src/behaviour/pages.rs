@@ -46,7 +46,7 @@ impl Pages {
             behaviour: Behaviour { deed, count, examples },
             file: None,
             sha256: None,
-            process: it.activity.process.clone(),
+            process: it.activity.process.as_deref().cloned(),
         })
     }
 }

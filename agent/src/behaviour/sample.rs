@@ -1,8 +1,12 @@
 //! What tests of the detectors are made from.
 
+use std::sync::Arc;
+
 use khien_core::{Timestamp, Untrusted, event::Process, time::SignedDuration};
 
 use crate::activity::{Activity, Change};
+
+pub(super) mod documents;
 
 /// Returns a process by its program and user.
 pub(super) fn process(exe: &str, user: &str) -> Process {
@@ -13,9 +17,14 @@ pub(super) fn process(exe: &str, user: &str) -> Process {
     .unwrap()
 }
 
+/// Stands for the programs of the system.
+pub(super) fn systems(path: &[u8]) -> bool {
+    path.starts_with(b"/usr/")
+}
+
 /// Returns an activity at so many milliseconds after the beginning.
 pub(super) fn activity(path: &str, change: Change, process: Option<&Process>, millis: i64) -> Activity {
-    let process = process.cloned();
+    let process = process.cloned().map(Arc::new);
     Activity { path: Untrusted::from(path), change, folder: false, at: at(millis), process }
 }
 

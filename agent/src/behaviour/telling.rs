@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use khien_core::{Timestamp, Untrusted};
+use khien_core::{Timestamp, Untrusted, conduct::Deed};
 
 use super::{
     tally::{AGAIN, WINDOW},
@@ -16,6 +16,8 @@ pub(super) struct Telling(HashMap<(Untrusted, &'static str), Told>);
 #[derive(Debug)]
 struct Told {
     at: Timestamp,
+    /// What was told last.
+    deed: Deed,
     newer: Option<Verdict>,
 }
 
@@ -25,14 +27,21 @@ impl Telling {
         let key = (verdict.path.clone(), verdict.behaviour.deed.rule());
         match self.0.get_mut(&key) {
             Some(told) => {
+                told.deed = verdict.behaviour.deed.clone();
                 told.newer = Some(verdict);
                 None
             }
             None => {
-                self.0.insert(key, Told { at: now, newer: None });
+                let deed = verdict.behaviour.deed.clone();
+                self.0.insert(key, Told { at: now, deed, newer: None });
                 Some(verdict)
             }
         }
+    }
+
+    /// Tells whether just this was told of a place lately.
+    pub(super) fn goes_on(&self, place: &Untrusted, deed: &Deed) -> bool {
+        self.0.get(&(place.clone(), deed.rule())).is_some_and(|told| told.deed == *deed)
     }
 
     /// Returns what is newer than what was told, and forgets what is over.

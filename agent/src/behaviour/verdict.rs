@@ -6,13 +6,17 @@ use khien_core::{
     event::{FileFacts, Process},
 };
 
-use super::content::Samples;
+use super::content::Says;
 
 /// What is to be seen of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ask {
-    /// A few samples.
+    /// Samples, if it is an older file than its name.
+    Linked,
+    /// Samples.
     Samples,
+    /// The same, of a file that took the place of a document: before all others.
+    Suspect,
     /// Samples, digest and how old its neighbours are.
     Script,
     /// All of it, if that is not much, and its digest.
@@ -21,23 +25,45 @@ pub(super) enum Ask {
     Sitemap,
 }
 
-/// What was seen of a file.
+/// What was seen of a file. Its bytes are judged where they are read and let go there, so that many looks at once take
+/// little memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
     /// Its inode, as a detection shows it.
     pub(super) file: FileFacts,
     /// The last change of any kind.
     pub(super) changed: Timestamp,
-    /// Some of its bytes.
-    pub(super) samples: Samples,
-    /// All of its bytes, if they were asked for and are not too many.
-    pub(super) whole: Vec<u8>,
-    /// Of its bytes, if they were read.
+    /// When it was made, under whatever name, if the file system tells.
+    pub(super) born: Option<Timestamp>,
+    /// What its bytes say.
+    pub(super) says: Says,
+    /// Whether it is foreign to its kind behind its head and was changed a moment ago: what it says then may be because it
+    /// is being written.
+    pub(super) unsettled: bool,
+    /// Of its bytes, if all of them were read.
     pub(super) sha256: Option<Sha256>,
-    /// When the other scripts around it changed.
-    pub(super) neighbours: Vec<Timestamp>,
-    /// Pages that it lists.
-    pub(super) pages: u64,
+    /// Whether all of it was to be read and it is too large for that.
+    pub(super) too_large: bool,
+    /// What the other scripts around it say of their release.
+    pub(super) release: Option<Release>,
+    /// Pages that it lists, if they were counted.
+    pub(super) pages: Option<u64>,
+}
+
+/// When the scripts around a file changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Release {
+    pub(super) scripts: usize,
+    pub(super) oldest: Timestamp,
+    pub(super) newest: Timestamp,
+}
+
+impl Release {
+    /// Puts together when each changed; none if there are no scripts.
+    pub(super) fn of(times: &[Timestamp]) -> Option<Self> {
+        let (oldest, newest) = (*times.iter().min()?, *times.iter().max()?);
+        Some(Self { scripts: times.len(), oldest, newest })
+    }
 }
 
 /// One thing that was found, before those of one kind are told together.

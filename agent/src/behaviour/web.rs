@@ -6,17 +6,21 @@
 
 use std::collections::HashMap;
 
-use khien_core::{Sha256, Timestamp, Untrusted, conduct::Deed, event::Process, time::SignedDuration};
+use khien_core::{
+    Sha256, Timestamp, Untrusted,
+    conduct::Deed,
+    event::{FileFacts, Process},
+    time::SignedDuration,
+};
 
 use super::{
-    config,
-    hand::{self, Hand},
+    hand::Hand,
     names,
     pages::Pages,
     settle::Settle,
     tally::Tally,
     telling::Telling,
-    verdict::{Ask, Facts, Finding, Verdict},
+    verdict::{Ask, Facts, Finding, Release, Verdict},
 };
 use crate::{
     activity::{Activity, Change},
@@ -77,20 +81,20 @@ impl Default for Web {
 
 impl<'a> Deeds<'a> {
     /// Puts together what happened in a root.
-    pub(super) fn new(activity: &'a Activity, root: &'a [u8]) -> Self {
-        Self { activity, root, hand: hand::of(activity.process.as_ref()) }
+    pub(super) fn new(activity: &'a Activity, root: &'a [u8], hand: Hand) -> Self {
+        Self { activity, root, hand }
     }
 
     pub(super) fn path(&self) -> &[u8] {
         self.activity.path.raw()
     }
 
-    fn below(&self) -> &[u8] {
+    pub(super) fn below(&self) -> &[u8] {
         self.path().strip_prefix(self.root).unwrap_or_default()
     }
 
     fn process(&self) -> Option<Process> {
-        self.activity.process.clone()
+        self.activity.process.as_deref().cloned()
     }
 
     fn finding(&self, deed: Deed, facts: Option<&Facts>) -> Finding {
@@ -106,9 +110,12 @@ impl<'a> Deeds<'a> {
 }
 
 impl Web {
-    /// Remembers how many pages a sitemap lists that was there already.
+    /// Remembers how many pages a sitemap lists that was there already. One that is known is not measured by what it has
+    /// become.
     pub(super) fn knows_sitemap(&mut self, path: Untrusted, pages: u64) {
-        self.sitemaps.put(path, pages);
+        if self.sitemaps.get(&path).is_none() {
+            self.sitemaps.put(path, pages);
+        }
     }
 
     /// Takes what happened to a file. Returns what is told at once, and what is to be seen of the file.
@@ -167,19 +174,28 @@ impl Web {
     }
 
     fn configured(&mut self, it: &Deeds<'_>, facts: &Facts) -> Option<Deed> {
-        let (path, sha256) = (it.activity.path.clone(), facts.sha256?);
-        if self.configs.get(&path) == Some(&sha256) {
+        let FileFacts { size, modified, .. } = facts.file;
+        let content = match facts.sha256 {
+            Some(sha256) => sha256,
+            // What is too large to be read is known again by what is seen of it from outside.
+            None if facts.too_large => Sha256::of(format!("{size} {modified} {}", facts.changed).as_bytes()),
+            None => return None,
+        };
+        let path = it.activity.path.clone();
+        if self.configs.get(&path) == Some(&content) {
             return None;
         }
-        self.configs.put(path, sha256);
-        match config::runs_files(&facts.whole) {
-            Some(line) => Some(Deed::ServerConfigRuns { line }),
+        self.configs.put(path, content);
+        match &facts.says.runs {
+            // Whoever brought it: the web server reads it, and what it says is not known.
+            _ if facts.too_large => Some(Deed::ServerConfigUnread { size }),
+            Some(line) => Some(Deed::ServerConfigRuns { line: line.clone() }),
             None => (!it.hand.brings()).then_some(Deed::ServerConfig),
         }
     }
 
     fn listed(&mut self, it: &Deeds<'_>, facts: &Facts) -> Option<Deed> {
-        let (path, now) = (it.activity.path.clone(), facts.pages);
+        let (path, now) = (it.activity.path.clone(), facts.pages?);
         let before = self.sitemaps.get(&path).copied();
         self.sitemaps.put(path, now);
         let before = before?;
@@ -189,9 +205,7 @@ impl Web {
 
     fn script(&mut self, it: &Deeds<'_>, facts: &Facts, now: Timestamp) -> Option<Verdict> {
         let by_name = names::is_script(it.path());
-        if facts.samples.is_stub(facts.file.size)
-            || !(by_name || names::hides_script(it.path()) || facts.samples.is_script())
-        {
+        if facts.says.stub || !(by_name || names::hides_script(it.path()) || facts.says.script) {
             return None;
         }
         let root = Untrusted::new(it.root);
@@ -267,7 +281,7 @@ fn plain(it: &Deeds<'_>, facts: &Facts, by_name: bool) -> Option<Deed> {
     if names::hides_script(it.path()) {
         return Some(Deed::HiddenExtension);
     }
-    if names::in_uploads(below) && (by_name || facts.samples.is_script()) {
+    if names::in_uploads(below) && (by_name || facts.says.script) {
         return Some(Deed::ScriptInUploads { disguised: !by_name });
     }
     (it.hand == Hand::Server && !names::in_cache(below)).then_some(Deed::ScriptByServer)
@@ -275,10 +289,10 @@ fn plain(it: &Deeds<'_>, facts: &Facts, by_name: bool) -> Option<Deed> {
 
 /// Returns that a script is newer than all around it, which are of one release.
 fn late(it: &Deeds<'_>, facts: &Facts) -> Option<Deed> {
-    let (oldest, newest) = (facts.neighbours.iter().min()?, facts.neighbours.iter().max()?);
-    let release = facts.neighbours.len() >= RELEASE_OF && newest.duration_since(*oldest) <= RELEASE_WITHIN;
-    let late = facts.file.modified.duration_since(*newest) >= LATE_BY;
-    (release && late && !names::in_cache(it.below())).then_some(Deed::LateScript { release: *newest })
+    let Release { scripts, oldest, newest } = facts.release?;
+    let release = scripts >= RELEASE_OF && newest.duration_since(oldest) <= RELEASE_WITHIN;
+    let late = facts.file.modified.duration_since(newest) >= LATE_BY;
+    (release && late && !names::in_cache(it.below())).then_some(Deed::LateScript { release: newest })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fs;
 
 /// Loopback's name on Linux.
-const LOOPBACK: &str = "lo";
+pub(super) const LOOPBACK: &str = "lo";
 const ROUTES_V4: &str = "/proc/net/route";
 const ROUTES_V6: &str = "/proc/net/ipv6_route";
 const UP: u32 = 0x0001;

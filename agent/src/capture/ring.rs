@@ -1,24 +1,30 @@
-//! The kernel's packet ring (AF_PACKET, TPACKET_V3): packets come in blocks of shared memory, without a call for each.
-//!
-//! The only unsafe code of capture. Needs CAP_NET_RAW. Receives only: promiscuous mode stays off, nothing is sent.
+//! The kernel's packet ring (TPACKET_V3): packets come in blocks of shared memory, without a call for each.
 
 #![allow(unsafe_code, reason = "a ring shared with the kernel")]
 
 use std::{
-    ffi::CString,
     io,
-    mem::{self, size_of},
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    mem::size_of,
     ptr,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
-use crate::decode::Link;
+use khien_traffic::decode::Link;
+
+use super::{
+    filter::{Cut, OWN, TRUSTED},
+    socket::{Counted, Socket},
+    source::Way,
+    tap::Tap,
+};
 
 /// One block; the largest frame that the kernel can build fits in.
-const BLOCK: usize = 1 << 20;
-/// Memory of the whole ring: 8 MiB for each interface.
+pub(super) const BLOCK: usize = 1 << 20;
+/// Memory of the whole ring: 8 MiB for each.
 const BLOCKS: usize = 8;
 /// Only the smallest unit of the kernel's own checks; frames have any length in version 3.
 const FRAME: usize = 2048;
@@ -26,71 +32,110 @@ const FRAME: usize = 2048;
 const RETIRE_MS: u32 = 20;
 /// Where `sockaddr_ll` stands behind a frame's header: the header's size, rounded up to 16.
 const ADDRESS: usize = size_of::<libc::tpacket3_hdr>().next_multiple_of(16);
-/// Not in libc; <linux/if_packet.h>, since 4.20.
-const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
+/// The number of a VLAN among the bits of a tag.
+const VLAN_ID: u32 = 0x0fff;
+
+/// What to open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// On which interface.
+    pub(super) interface: &'a str,
+    /// Whether packets for others are wanted, too.
+    pub(super) is_promiscuous: bool,
+    /// What is not wanted.
+    pub(super) cut: &'a Cut,
+    /// With whom packets are shared, if with anybody.
+    pub(super) group: Option<&'a Group>,
+    /// How packets are to be read.
+    pub(super) way: Way,
+}
+
+/// Why there is no ring.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// The interface cannot be read, in this way or another.
+    Interface(io::Error),
+    /// The kernel makes no ring.
+    Ring(io::Error),
+}
+
+/// Rings on one interface that share its packets. The first one that opens makes the group.
+#[derive(Debug, Default)]
+pub(super) struct Group(Mutex<Option<u16>>);
 
 /// One frame in the ring.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame<'a> {
-    /// Its bytes, without the outer VLAN tag, which the kernel strips.
+    /// Its bytes, without the outer VLAN tag, which the kernel takes out.
     pub(super) bytes: &'a [u8],
+    /// How long it was on the wire, without that tag.
+    pub(super) length: u32,
+    /// When it came, since 1970.
+    pub(super) seconds: u32,
+    /// The rest of that, in nanoseconds.
+    pub(super) nanos: u32,
+    /// The VLAN of the tag that was taken out.
+    pub(super) vlan: Option<u16>,
     /// Whether this host sent it.
     pub(super) is_outgoing: bool,
-}
-
-/// What the kernel counted since it was last asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counted {
-    /// Packets that came, those that were dropped among them.
-    pub(super) packets: u64,
-    /// Packets that found the ring full.
-    pub(super) drops: u64,
 }
 
 /// An open ring on one interface.
 #[derive(Debug)]
 pub(super) struct Ring {
-    socket: OwnedFd,
+    tap: Tap,
     memory: *mut u8,
     block: usize,
-    link: Link,
-    is_loopback: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// Wants all that an interface sees for this host.
+    #[cfg(test)]
+    pub(super) fn all_of(interface: &'a str, cut: &'a Cut) -> Self {
+        Self { interface, is_promiscuous: false, cut, group: None, way: Way::Auto }
+    }
+}
+
+impl Frame<'_> {
+    /// Tells whether the kernel's filter held it back and only its length came up.
+    pub(super) fn is_cut(&self) -> bool {
+        let held = self.bytes.len();
+        (held as u64) < u64::from(self.length) && (held == OWN as usize || held == TRUSTED as usize)
+    }
+}
+
+impl Group {
+    /// Joins, or makes the group if nobody did.
+    pub(super) fn join(&self, socket: &Socket) -> io::Result<()> {
+        let mut group = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *group = Some(socket.share(*group)?);
+        Ok(())
+    }
 }
 
 impl Ring {
     /// Opens a ring on an interface that is up.
     ///
     /// # Errors
-    /// `PermissionDenied` without CAP_NET_RAW, else whatever the kernel says of the interface.
-    pub(super) fn open(interface: &str) -> io::Result<Self> {
-        // Protocol 0: nothing is received until the socket is bound, so no packet of another interface gets in.
-        // SAFETY: takes no pointers; the result is checked.
-        let fd = checked(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
-        // SAFETY: `fd` was just opened and belongs to nobody else.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        let kind = up_kind(&socket, interface)?;
-        let is_loopback = kind == libc::ARPHRD_LOOPBACK;
-        set(&socket, libc::PACKET_VERSION, &(libc::tpacket_versions::TPACKET_V3 as libc::c_int))?;
-        set(&socket, libc::PACKET_RX_RING, &request())?;
-        if is_loopback {
-            // Each packet of loopback is seen going out and coming in. Older kernels: `is_outgoing` tells.
-            let _ = set(&socket, PACKET_IGNORE_OUTGOING, &1i32);
-        }
-        let memory = map(&socket)?;
-        let link = if is_loopback || kind == libc::ARPHRD_ETHER { Link::Ethernet } else { Link::Ip };
-        let ring = Self { socket, memory, block: 0, link, is_loopback };
-        bind(&ring.socket, interface)?;
+    /// `PermissionDenied` without CAP_NET_RAW, else whatever the kernel says of the interface, or of the ring.
+    pub(super) fn open(wanted: &Wanted<'_>) -> Result<Self, Refused> {
+        let tap = Tap::open(wanted)?;
+        tap.socket.make_ring(&shape()).map_err(Refused::Ring)?;
+        let memory = tap.socket.map(BLOCKS * BLOCK).map_err(Refused::Ring)?;
+        let ring = Self { tap, memory, block: 0 };
+        ring.tap.cut(wanted.cut)?;
+        ring.tap.bind(wanted)?;
         Ok(ring)
     }
 
     /// Tells how its frames begin.
     pub(super) fn link(&self) -> Link {
-        self.link
+        self.tap.link
     }
 
     /// Tells whether outgoing frames come in again.
     pub(super) fn is_loopback(&self) -> bool {
-        self.is_loopback
+        self.tap.is_loopback
     }
 
     /// Waits until a block is full or its time is over.
@@ -98,32 +143,24 @@ impl Ring {
     /// # Errors
     /// `NetworkDown` when the interface went down or away.
     pub(super) fn wait(&self, limit: Duration) -> io::Result<()> {
-        let mut poll = libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let millis = libc::c_int::try_from(limit.as_millis()).unwrap_or(libc::c_int::MAX);
-        // SAFETY: `poll` is one valid pollfd for the length of the call.
-        let ready = unsafe { libc::poll(&raw mut poll, 1, millis) };
-        match checked(ready) {
-            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
-            _ if poll.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 => Err(self.error()),
-            _ => Ok(()),
-        }
+        self.tap.socket.wait(limit)
+    }
+
+    /// Tells whether a block is there to be read.
+    pub(super) fn is_ready(&self) -> bool {
+        self.status().load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
     }
 
     /// Hands over the frames of the next block and gives it back to the kernel; `false` if none is ready.
     pub(super) fn read(&mut self, mut handle: impl FnMut(Frame<'_>)) -> bool {
-        // SAFETY: `block` is below BLOCKS, so this stays inside the mapping of BLOCKS * BLOCK bytes.
-        let block = unsafe { self.memory.add(self.block * BLOCK) };
-        // SAFETY: a mapped block begins with a `tpacket_block_desc`, aligned to a page; no reference is made.
-        let status = unsafe { &raw mut (*block.cast::<libc::tpacket_block_desc>()).hdr.bh1.block_status };
-        // SAFETY: the word is aligned, lives as long as the mapping, and the kernel too only changes it as a whole.
-        let status = unsafe { AtomicU32::from_ptr(status) };
-        if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+        if !self.is_ready() {
             return false;
         }
-        // SAFETY: the block is ours until its status is cleared: the kernel does not write to it, and nobody else has it.
-        let bytes = unsafe { std::slice::from_raw_parts(block, BLOCK) };
+        // SAFETY: `block` is below BLOCKS, so this stays inside the mapping of BLOCKS * BLOCK bytes. The block is ours
+        // until its status is cleared: the kernel does not write to it, and nobody else has it.
+        let bytes = unsafe { std::slice::from_raw_parts(self.memory.add(self.block * BLOCK), BLOCK) };
         frames(bytes, &mut handle);
-        status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
+        self.status().store(libc::TP_STATUS_KERNEL, Ordering::Release);
         self.block = (self.block + 1) % BLOCKS;
         true
     }
@@ -133,19 +170,30 @@ impl Ring {
     /// # Errors
     /// Whatever the kernel says.
     pub(super) fn counted(&self) -> io::Result<Counted> {
-        // SAFETY: the type is made of integers, for which zero is a value.
-        let mut stats: libc::tpacket_stats_v3 = unsafe { mem::zeroed() };
-        get(&self.socket, libc::SOL_PACKET, libc::PACKET_STATISTICS, &mut stats)?;
-        Ok(Counted { packets: stats.tp_packets.into(), drops: stats.tp_drops.into() })
+        self.tap.socket.counted()
     }
 
-    /// Returns the error that waits at the socket.
-    fn error(&self) -> io::Error {
-        let mut code: libc::c_int = 0;
-        match get(&self.socket, libc::SOL_SOCKET, libc::SO_ERROR, &mut code) {
-            Ok(()) if code != 0 => io::Error::from_raw_os_error(code),
-            Ok(()) => io::Error::from_raw_os_error(libc::ENETDOWN),
-            Err(e) => e,
+    /// Returns the word by which kernel and program hand the next block to each other.
+    fn status(&self) -> &AtomicU32 {
+        // SAFETY: `block` is below BLOCKS, so this stays inside the mapping of BLOCKS * BLOCK bytes.
+        let block = unsafe { self.memory.add(self.block * BLOCK) };
+        // SAFETY: a mapped block begins with a `tpacket_block_desc`, aligned to a page; no reference is made.
+        let status = unsafe { &raw mut (*block.cast::<libc::tpacket_block_desc>()).hdr.bh1.block_status };
+        // SAFETY: the word is aligned, lives as long as the mapping, and the kernel too only changes it as a whole.
+        unsafe { AtomicU32::from_ptr(status) }
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Interface(error)
+    }
+}
+
+impl From<Refused> for io::Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Interface(error) | Refused::Ring(error) => error,
         }
     }
 }
@@ -168,7 +216,15 @@ fn frames(block: &[u8], handle: &mut impl FnMut(Frame<'_>)) {
         let Some(address) = field::<libc::sockaddr_ll>(block, at + ADDRESS) else { return };
         let from = at + usize::from(header.tp_mac);
         let Some(bytes) = block.get(from..from.saturating_add(header.tp_snaplen as usize)) else { return };
-        handle(Frame { bytes, is_outgoing: address.sll_pkttype == libc::PACKET_OUTGOING });
+        let has_tag = header.tp_status & libc::TP_STATUS_VLAN_VALID != 0;
+        handle(Frame {
+            bytes,
+            length: header.tp_len.max(header.tp_snaplen),
+            seconds: header.tp_sec,
+            nanos: header.tp_nsec,
+            vlan: has_tag.then_some((header.hv1.tp_vlan_tci & VLAN_ID) as u16),
+            is_outgoing: address.sll_pkttype == libc::PACKET_OUTGOING,
+        });
         if header.tp_next_offset == 0 {
             return;
         }
@@ -184,7 +240,7 @@ fn field<T: Copy>(block: &[u8], at: usize) -> Option<T> {
     Some(unsafe { ptr::read_unaligned(bytes.as_ptr().cast()) })
 }
 
-fn request() -> libc::tpacket_req3 {
+fn shape() -> libc::tpacket_req3 {
     libc::tpacket_req3 {
         tp_block_size: BLOCK as u32,
         tp_block_nr: BLOCKS as u32,
@@ -194,86 +250,6 @@ fn request() -> libc::tpacket_req3 {
         tp_sizeof_priv: 0,
         tp_feature_req_word: 0,
     }
-}
-
-fn map(socket: &OwnedFd) -> io::Result<*mut u8> {
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping at a place of the kernel's choice; the result is checked.
-    let memory = unsafe {
-        libc::mmap(ptr::null_mut(), BLOCKS * BLOCK, access, libc::MAP_SHARED, socket.as_raw_fd(), 0)
-    };
-    if memory == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(memory.cast())
-}
-
-fn bind(socket: &OwnedFd, interface: &str) -> io::Result<()> {
-    let name = CString::new(interface)?;
-    // SAFETY: `name` ends with a zero byte and lives through the call.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    if index == 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the type is made of integers, for which zero is a value.
-    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-    address.sll_ifindex = index.cast_signed();
-    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-    // SAFETY: `address` is a whole sockaddr_ll of the length that is given.
-    checked(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
-    Ok(())
-}
-
-/// Returns the hardware type of an interface that is up.
-fn up_kind(socket: &OwnedFd, interface: &str) -> io::Result<u16> {
-    let mut ask = named(interface)?;
-    // SAFETY: `ask` is a whole ifreq with a zero-ended name; the kernel fills in the flags.
-    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut ask) })?;
-    // SAFETY: the call that filled the union filled this member.
-    let flags = libc::c_int::from(unsafe { ask.ifr_ifru.ifru_flags });
-    if flags & libc::IFF_UP == 0 {
-        return Err(io::Error::from_raw_os_error(libc::ENETDOWN));
-    }
-    // SAFETY: as above; the kernel fills in the hardware address, whose family is the type.
-    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR as _, &raw mut ask) })?;
-    // SAFETY: the call that filled the union filled this member.
-    Ok(unsafe { ask.ifr_ifru.ifru_hwaddr.sa_family })
-}
-
-fn named(interface: &str) -> io::Result<libc::ifreq> {
-    // SAFETY: the type is made of integers and pointers, for which zero is a value.
-    let mut ask: libc::ifreq = unsafe { mem::zeroed() };
-    if interface.is_empty() || interface.len() >= ask.ifr_name.len() || interface.contains('\0') {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the name of an interface"));
-    }
-    for (to, from) in ask.ifr_name.iter_mut().zip(interface.bytes()) {
-        *to = from.cast_signed() as libc::c_char;
-    }
-    Ok(ask)
-}
-
-fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()> {
-    let length = size_of::<T>() as libc::socklen_t;
-    // SAFETY: `value` is as long as it is said to be and lives through the call.
-    let done = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, option, ptr::from_ref(value).cast(), length)
-    };
-    checked(done).map(drop)
-}
-
-fn get<T>(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: &mut T) -> io::Result<()> {
-    let mut length = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes, which is the size of `value`; T is made of integers.
-    let done = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), level, option, ptr::from_mut(value).cast(), &raw mut length)
-    };
-    checked(done).map(drop)
-}
-
-fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 #[cfg(test)]

@@ -1,72 +1,109 @@
-//! One thread per interface: takes frames out of the ring and copies them to the queue, nothing more, so that the ring
-//! is emptied as fast as it fills. States what it sees, and comes back when the interface does.
+//! The threads of one interface: take blocks out of the ring and copy what is wanted of them to who looks, nothing more,
+//! so that the ring is emptied as fast as it fills. Of all privileges they keep the one to open the interface again.
+//! State what they see, and come back when the interface does.
 
 use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::BTreeMap,
+    io, mem,
+    panic::{self, AssertUnwindSafe},
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use khien_core::{Timestamp, Untrusted, asset::Sight, protocol::Report, reason::Reason};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use super::{
+    Links,
+    batch::Inlet,
     coverage,
-    loss::{Cause, Losses},
-    queue::Inlet,
-    ring::Ring,
+    filter::Cut,
+    loss::{self, Cause, Losses},
+    privilege,
+    ring::{Group, Wanted},
+    shunt::{Marks, Shunt},
+    source::{Source, Way},
+    tally::{Pass, Tally},
 };
-use crate::health::Meter;
 
 /// How long the thread sleeps at most before it looks whether the agent stops.
 const BEAT: Duration = Duration::from_millis(200);
+/// How long it waits for a batch to come back before it looks at its clocks again.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// How often the kernel's counters are read.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// How soon an interface is tried again; doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What the looking task counted for an interface and its sensor states.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    /// Pieces of larger IP packets, which are not put together.
-    pub(super) fragments: AtomicU64,
-    /// The agent's own packets, which are not looked at.
-    pub(super) own: AtomicU64,
-}
-
-/// The sensor of one interface.
+/// One thread of the sensor of one interface.
 #[derive(Debug)]
 pub(super) struct Sensor {
     /// The interface's place in the configuration.
     pub(super) place: usize,
-    /// Its name.
-    pub(super) interface: String,
-    /// What the looking task counts.
-    pub(super) tally: Arc<Tally>,
+    /// Which of the interface's threads it is; the first one speaks for all.
+    pub(super) lane: usize,
+    /// What it looks at.
+    pub(super) line: Line,
     /// Where frames go.
     pub(super) inlet: Inlet,
-    /// Where intervals of blindness go.
-    pub(super) reports: mpsc::Sender<Report>,
-    /// Where counters and coverage go.
-    pub(super) meter: Arc<Meter>,
-    /// Turns true when the agent stops.
-    pub(super) shutdown: watch::Receiver<bool>,
+    /// The flows of which only headers are taken.
+    pub(super) marks: Arc<Marks>,
+    /// Where intervals of blindness, counters and coverage go, what the policy says, and when the agent stops.
+    pub(super) links: Links,
+}
+
+/// One interface, and what all of its threads share.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// Its name.
+    pub(super) interface: String,
+    /// Whether it is to take packets for others.
+    pub(super) is_promiscuous: bool,
+    /// What is not looked into.
+    pub(super) cut: Arc<Cut>,
+    /// With whom its packets are shared, if there are several threads.
+    pub(super) group: Option<Arc<Group>>,
+    /// How packets are read.
+    pub(super) way: Way,
+    /// Why some of the threads see less than they could, by thread.
+    pub(super) less: Arc<Mutex<BTreeMap<usize, Reason>>>,
+    /// What is counted.
+    pub(super) tally: Arc<Tally>,
+}
+
+/// What became of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    /// It is on its way.
+    Sent,
+    /// It stays in the ring: whoever looks is behind.
+    Left,
+    /// Nobody looks any more.
+    NotWanted,
 }
 
 impl Sensor {
     /// Starts the thread; the answer comes when it has stated for the first time what it sees.
     pub(super) fn start(self) -> oneshot::Receiver<()> {
         let (stated, answer) = oneshot::channel();
-        let interface = self.interface.clone();
-        let meter = self.meter.clone();
-        let name = format!("capture-{interface}");
-        if let Err(error) = thread::Builder::new().name(name).spawn(move || self.run(stated)) {
+        let interface = self.line.interface.clone();
+        let meter = Arc::clone(&self.links.meter);
+        let name = match self.lane {
+            0 => format!("capture-{interface}"),
+            lane => format!("capture{lane}-{interface}"),
+        };
+        let watched = (interface.clone(), Arc::clone(&meter));
+        let run = move || {
+            // Half a sensor must not look like a whole one.
+            if panic::catch_unwind(AssertUnwindSafe(|| self.run(stated))).is_err() {
+                let (interface, meter) = watched;
+                meter.cover(coverage(&interface, Sight::Blind, Some(Reason::AgentFailed)));
+            }
+        };
+        if let Err(error) = thread::Builder::new().name(name).spawn(run) {
             warn!(%interface, %error, "cannot start the capture thread");
             meter.cover(coverage(&interface, Sight::Blind, Some(Reason::NoThread { error: error.into() })));
         }
@@ -74,23 +111,29 @@ impl Sensor {
     }
 
     fn run(self, stated: oneshot::Sender<()>) {
+        // Only the first socket may be given a large queue beyond what the host allows: that takes a privilege that goes now.
+        let mut first_time = Some(Source::open(&self.line.wanted()));
+        privilege::keep_packets();
         let mut stated = Some(stated);
         let mut pause = FIRST_PAUSE;
         let mut gone: Option<Timestamp> = None;
+        // Those that are not told yet when the interface goes are told when it is back.
+        let mut losses = Losses::new(&self.line.interface);
         while !self.stops() {
-            let ended = match Ring::open(&self.interface) {
-                Ok(ring) => {
+            let opened = first_time.take().unwrap_or_else(|| Source::open(&self.line.wanted()));
+            let ended = match opened {
+                Ok((source, less)) => {
                     pause = FIRST_PAUSE;
-                    self.came_back(gone.take());
+                    self.came_back(gone.take(), less);
                     first(&mut stated);
-                    let error = self.watch(ring);
+                    let error = self.watch(source, &mut losses);
                     gone = Some(Timestamp::now());
                     error
                 }
                 Err(error) => Some(error),
             };
             let Some(error) = ended else { break };
-            self.state(Sight::Blind, Some(reason(&error)));
+            self.is_blind(reason(&error));
             first(&mut stated);
             if error.kind() == io::ErrorKind::PermissionDenied {
                 return;
@@ -98,16 +141,20 @@ impl Sensor {
             self.rest(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        debug!(interface = %self.interface, "capture ends");
+        if let Some(report) = losses.rest(Timestamp::now(), loss::threshold(&self.links.policy)) {
+            // Nothing comes after it: now there is time to wait for room.
+            let _ = self.links.reports.blocking_send(report);
+        }
+        debug!(interface = %self.line.interface, "capture ends");
     }
 
-    /// States that the interface is seen, and for how long it was not.
-    fn came_back(&self, gone: Option<Timestamp>) {
-        info!(interface = %self.interface, "capture begins");
-        self.state(Sight::Full, None);
-        if let Some(from) = gone {
+    /// States that the interface is seen, how much less than it could be, and for how long it was not.
+    fn came_back(&self, gone: Option<Timestamp>, less: Option<Reason>) {
+        info!(interface = %self.line.interface, promiscuous = self.line.is_promiscuous, "capture begins");
+        self.sees(less);
+        if let Some(from) = gone.filter(|_| self.lane == 0) {
             self.report(Report::Blind {
-                scope: Untrusted::from(self.interface.as_str()),
+                scope: Untrusted::from(self.line.interface.as_str()),
                 cause: Reason::InterfaceAway,
                 from,
                 until: Timestamp::now(),
@@ -116,81 +163,133 @@ impl Sensor {
         }
     }
 
-    /// Copies frames until the agent stops (`None`) or the interface fails.
-    fn watch(&self, mut ring: Ring) -> Option<io::Error> {
-        let mut losses = Losses::new(&self.interface);
+    /// Takes blocks until the agent stops (`None`) or the interface fails.
+    fn watch(&self, mut ring: Source, losses: &mut Losses) -> Option<io::Error> {
+        let mut shunt = Shunt::new(Arc::clone(&self.marks));
         let mut counted = Instant::now();
-        let mut fragments = 0;
-        loop {
-            if self.stops() {
-                return None;
-            }
+        let mut is_behind = false;
+        self.count(&ring, losses, false);
+        while !self.stops() {
             if let Err(error) = ring.wait(BEAT) {
+                self.empty(&mut ring, &mut shunt, losses);
+                self.count(&ring, losses, is_behind);
                 return Some(error);
             }
-            let (mut seen, mut shed) = (0, 0);
-            while self.copy(&mut ring, &mut seen, &mut shed) && !self.stops() {}
-            self.meter.packets(seen, shed);
-            losses.add(Cause::Queue, shed, Timestamp::now());
+            while ring.is_ready() && !self.stops() {
+                match self.take(&mut ring, &mut shunt, losses) {
+                    Block::Sent => {}
+                    Block::Left => {
+                        is_behind = true;
+                        break;
+                    }
+                    Block::NotWanted => return None,
+                }
+                if counted.elapsed() >= COUNT_EVERY {
+                    break;
+                }
+            }
             if counted.elapsed() >= COUNT_EVERY {
                 counted = Instant::now();
-                self.count(&ring, &mut losses);
-                fragments = self.state_fragments(fragments);
+                self.count(&ring, losses, mem::take(&mut is_behind));
             }
+        }
+        self.count(&ring, losses, is_behind);
+        None
+    }
+
+    /// Takes what came before the interface failed and lies in the ring still. What finds no room is counted.
+    fn empty(&self, ring: &mut Source, shunt: &mut Shunt, losses: &mut Losses) {
+        while ring.is_ready() && !self.stops() {
+            if self.take(ring, shunt, losses) == Block::Sent {
+                continue;
+            }
+            let mut left = 0;
+            ring.read(|_| left += 1);
+            self.links.meter.packets(left, left);
+            self.line.tally.lost(Cause::Queue, left);
+            losses.came(left);
+            losses.add(Cause::Queue, left, Timestamp::now());
         }
     }
 
-    /// Copies one block; `false` if none was ready.
-    fn copy(&self, ring: &mut Ring, seen: &mut u64, shed: &mut u64) -> bool {
+    /// Copies what is wanted of one block.
+    fn take(&self, ring: &mut Source, shunt: &mut Shunt, losses: &mut Losses) -> Block {
         let (link, is_loopback) = (ring.link(), ring.is_loopback());
+        let Some(mut batch) = self.inlet.borrow(self.place, link, PATIENCE) else { return Block::Left };
+        let mut pass = Pass::default();
         ring.read(|frame| {
             if is_loopback && frame.is_outgoing {
                 return;
             }
-            *seen += 1;
-            *shed += u64::from(!self.inlet.offer(self.place, link, frame.bytes));
-        })
+            if frame.is_cut() {
+                pass.count(frame.length, 0);
+                return;
+            }
+            let keep = shunt.keep(link, frame.bytes, frame.length);
+            pass.count(frame.length, keep);
+            batch.push(&frame, keep);
+        });
+        self.links.meter.packets(pass.packets, 0);
+        self.line.tally.passed(pass);
+        losses.came(pass.packets);
+        if self.inlet.send(batch) { Block::Sent } else { Block::NotWanted }
     }
 
-    /// Takes over the kernel's counters and tells of losses when that is due.
-    fn count(&self, ring: &Ring, losses: &mut Losses) {
+    /// Takes over the kernel's counters, tells of losses when that is due, and states what came by.
+    fn count(&self, ring: &Source, losses: &mut Losses, is_behind: bool) {
         let now = Timestamp::now();
         match ring.counted() {
             Ok(counted) => {
-                self.meter.packets(counted.drops, counted.drops);
-                losses.add(Cause::Kernel, counted.drops, now);
+                // The ring is full because it is not emptied, or because too much came at once.
+                let cause = if is_behind { Cause::Queue } else { Cause::Kernel };
+                self.links.meter.packets(counted.drops, counted.drops);
+                self.line.tally.lost(cause, counted.drops);
+                losses.came(counted.drops);
+                losses.add(cause, counted.drops, now);
             }
             Err(error) => {
-                warn!(interface = %self.interface, %error, "cannot read the kernel's packet counters")
+                warn!(interface = %self.line.interface, %error, "cannot read the kernel's packet counters")
             }
         }
-        if let Some(report) = losses.due(now) {
-            self.report(report);
+        // Without room for them they are gathered on.
+        if let Ok(room) = self.links.reports.try_reserve()
+            && let Some(report) = losses.due(now, loss::threshold(&self.links.policy))
+        {
+            room.send(report);
+        }
+        self.links.meter.wire(self.line.tally.wire(&self.line.interface, self.line.is_promiscuous));
+    }
+
+    /// States what the interface's threads see now. The first one speaks for all: while it is open, all packets come to it or
+    /// to the others. One that sees less than it could says so itself.
+    fn sees(&self, less: Option<Reason>) {
+        if let Some(reason) = &less {
+            warn!(interface = %self.line.interface, lane = self.lane, %reason, "network sight is reduced");
+        }
+        let mut all = self.line.less.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.remove(&self.lane);
+        let speaks = self.lane == 0 || less != before;
+        all.extend(less.map(|reason| (self.lane, reason)));
+        let reason = all.values().next().cloned();
+        let sight = if reason.is_some() { Sight::Reduced } else { Sight::Full };
+        if speaks {
+            // Under the lock, so that the last word is about all of them.
+            self.links.meter.cover(coverage(&self.line.interface, sight, reason));
         }
     }
 
-    /// States fragments as reduced coverage if there are more of them than last time.
-    fn state_fragments(&self, before: u64) -> u64 {
-        let fragments = self.tally.fragments.load(Ordering::Relaxed);
-        if fragments > before {
-            self.state(Sight::Reduced, Some(Reason::FragmentsNotJoined { count: fragments }));
+    /// States that nothing is seen.
+    fn is_blind(&self, reason: Reason) {
+        warn!(interface = %self.line.interface, lane = self.lane, %reason, "network sight is gone");
+        if self.lane == 0 {
+            self.links.meter.cover(coverage(&self.line.interface, Sight::Blind, Some(reason)));
         }
-        let own = self.tally.own.load(Ordering::Relaxed);
-        debug!(interface = %self.interface, fragments, own, "packets that were not looked at");
-        fragments
-    }
-
-    fn state(&self, sight: Sight, reason: Option<Reason>) {
-        if let Some(reason) = &reason {
-            warn!(interface = %self.interface, ?sight, %reason, "network sight");
-        }
-        self.meter.cover(coverage(&self.interface, sight, reason));
     }
 
     /// Never waits: the ring must be emptied. A full channel is the spool's trouble, and the coverage tells of it too.
     fn report(&self, report: Report) {
-        if self.reports.try_send(report).is_err() {
-            warn!(interface = %self.interface, "an interval of blindness could not be reported");
+        if self.links.reports.try_send(report).is_err() {
+            warn!(interface = %self.line.interface, "an interval of blindness could not be reported");
         }
     }
 
@@ -203,7 +302,20 @@ impl Sensor {
 
     fn stops(&self) -> bool {
         // A sender that is gone means that the agent is ending.
-        *self.shutdown.borrow() || self.shutdown.has_changed().is_err()
+        let shutdown = &self.links.shutdown;
+        *shutdown.borrow() || shutdown.has_changed().is_err()
+    }
+}
+
+impl Line {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            interface: &self.interface,
+            is_promiscuous: self.is_promiscuous,
+            cut: &self.cut,
+            group: self.group.as_deref(),
+            way: self.way,
+        }
     }
 }
 
@@ -224,3 +336,6 @@ fn reason(error: &io::Error) -> Reason {
         _ => Reason::InterfaceNotOpened { error: error.into() },
     }
 }
+
+#[cfg(test)]
+mod tests;

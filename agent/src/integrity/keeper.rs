@@ -1,13 +1,16 @@
 //! Holds what each path was, looks again, and keeps the changes until they are told. Blocks: it reads files.
 //!
 //! ```text
-//! survey ─► stamp as before? ─ yes ─► done (but each file is read again once in a while)
-//!                             └ no ─► look ─► differs? ─► pending ─► told, on the spool's disk ─► baseline
+//! baseline, then what else the survey finds ─► stamp as before? ─ yes ─► done (but each file is read once in a while)
+//!                                                               └ no ─► look ─► differs? ─► pending ─► told ─► baseline
 //! ```
-//! The baseline changes only after the change is on its way: an agent that dies in between finds it again.
+//! The baseline changes only after the change is on the spool's disk: an agent that dies in between finds it again.
+//! What is in the baseline is compared whatever else the host is full of. Of mounts from the network nothing is looked at,
+//! unless the policy wants it: a server that does not answer holds whoever asks. What was known of them stays known.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,17 +21,23 @@ use khien_core::{
     Timestamp,
     asset::IntegrityState,
     conduct::{Differs, Kind},
-    event::Process,
     policy::Policy,
 };
 
 use super::{
     diff,
+    gaps::Gaps,
     packages::{Packages, Verdict},
-    pending::{Batch, FOR_DPKG, Item, Pending},
+    pending::{Batch, FOR_DPKG, Item, Pending, Room},
     place::{self, Look, Seen},
     store::{Entry, Put, Store, StoreError},
-    survey::{self, Place},
+    survey::{self, Ask, Before, Place, Survey},
+    weight::Weight,
+    who::Who,
+};
+use crate::watch::{
+    mounts::{self, Mount},
+    real::{Real, real},
 };
 
 /// Each walk reads one in this many files again although nothing says that they changed.
@@ -42,16 +51,22 @@ pub(super) struct Keeper {
     store: Store,
     policy: Arc<Policy>,
     entries: BTreeMap<PathBuf, Entry>,
-    /// Patterns that were looked through: a file that they name and that is not in the baseline is new.
-    known: BTreeSet<String>,
+    /// How well patterns were looked through: whether a file that they name and that is not in the baseline is new.
+    known: BTreeMap<String, Before>,
     packages: Packages,
     pending: Pending,
     /// Changes of the baseline that nobody has to be told.
     quiet: Vec<Put>,
     rounds: u64,
-    unread: u64,
     packaged: u64,
-    beyond: bool,
+    gaps: Gaps,
+    /// Mounts from the network that the policy leaves out.
+    remote: Vec<Mount>,
+    left_out: Vec<PathBuf>,
+    /// Those of them on which something is named.
+    far: BTreeSet<PathBuf>,
+    /// Where the next walk begins: there the last one found more changes than can wait.
+    resume: PathBuf,
     since: Option<Timestamp>,
     looked: Option<Timestamp>,
 }
@@ -59,8 +74,8 @@ pub(super) struct Keeper {
 /// Under which circumstances a look is taken.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Occasion {
-    /// Who made the change, where that is known.
-    pub(super) process: Option<Process>,
+    /// Who was heard of.
+    pub(super) who: Who,
     /// Whether no agent ran when it was made.
     pub(super) unwatched: bool,
 }
@@ -79,9 +94,12 @@ impl Keeper {
             pending: Pending::default(),
             quiet: Vec::new(),
             rounds: 0,
-            unread: 0,
             packaged: 0,
-            beyond: false,
+            gaps: Gaps::default(),
+            remote: Vec::new(),
+            left_out: Vec::new(),
+            far: BTreeSet::new(),
+            resume: PathBuf::new(),
             looked: None,
         };
         Ok((keeper, aside))
@@ -95,6 +113,7 @@ impl Keeper {
     /// Takes a new policy; the next walk looks through what it names.
     pub(super) fn follow(&mut self, policy: Arc<Policy>) {
         self.policy = policy;
+        self.packages.forget();
     }
 
     /// Tells whether the policy names a path.
@@ -102,34 +121,95 @@ impl Keeper {
         self.entries.contains_key(path) || self.policy.group_at(path.as_os_str().as_bytes()).is_some()
     }
 
-    /// Looks at all that the policy names.
+    /// Looks which mounts are left out now.
+    pub(super) fn leave_out(&mut self) {
+        self.remote = if self.policy.network_mounts { Vec::new() } else { mounts::remote() };
+        self.left_out = self.remote.iter().map(|mount| mount.point.clone()).collect();
+        self.packages.left_out.clone_from(&self.left_out);
+    }
+
+    /// Looks at all that the policy names: first at what is in the baseline, then at what else there is.
     pub(super) fn walk(&mut self, unwatched: bool, stop: &dyn Fn() -> bool) -> Result<(), StoreError> {
         self.packages.refresh(&self.policy);
-        let found = survey::survey(&self.policy, &self.known, stop);
+        self.leave_out();
+        self.far.clear();
+        let began = Timestamp::now();
+        let found = survey::survey(&Ask {
+            policy: &self.policy,
+            known: &self.known,
+            baseline: &self.entries,
+            round: self.rounds,
+            left_out: &self.left_out,
+            stop,
+        });
         if found.stopped {
             return Ok(());
         }
-        let occasion = Occasion { process: None, unwatched };
+        let occasion = Occasion { unwatched, ..Occasion::default() };
         self.rounds += 1;
+        self.gaps.waiting = 0;
+        for path in self.in_turn() {
+            if stop() {
+                return Ok(());
+            }
+            self.again(&path, &found, &occasion)?;
+        }
         for (path, place) in &found.places {
             if stop() {
                 return Ok(());
             }
-            self.check(path, place, &occasion)?;
+            if !self.entries.contains_key(path) {
+                self.check(path, place, &occasion)?;
+            }
         }
-        self.missing(&found.places, &occasion)?;
         self.commit_quiet()?;
+        self.walked(found, began)
+    }
+
+    /// Notes how far the walk came.
+    fn walked(&mut self, found: Survey, began: Timestamp) -> Result<(), StoreError> {
+        let known = self.known_after(&found.cut, began);
+        self.far.extend(found.far);
         let unread = found.unread + self.entries.values().filter(|e| e.state.is_unread()).count() as u64;
-        let now = Timestamp::now();
-        (self.unread, self.beyond, self.looked) = (unread, found.beyond, Some(now));
-        let patterns: BTreeSet<String> =
-            self.policy.integrity.iter().flat_map(|g| &g.paths).map(ToString::to_string).collect();
-        if self.known != patterns || self.since.is_none() {
-            self.store.set_known(&patterns, now)?;
-            self.known = patterns;
+        self.gaps = Gaps {
+            unread,
+            groups: found.groups,
+            waiting: self.gaps.waiting,
+            outside: found.outside,
+            unverified: self.packages.are_unverified(),
+            mounts: self.remote.iter().filter(|mount| self.far.contains(&mount.point)).cloned().collect(),
+        };
+        self.looked = Some(Timestamp::now());
+        if self.known != known || self.since.is_none() {
+            self.store.set_known(&known, Timestamp::now())?;
+            self.known = known;
             self.since = self.store.since()?;
         }
         Ok(())
+    }
+
+    /// Tells how well each pattern is known after a walk that left out some of what `cut` names.
+    fn known_after(&self, cut: &BTreeSet<String>, began: Timestamp) -> BTreeMap<String, Before> {
+        let whole = self.looked.or(self.since).unwrap_or(began);
+        let after = |pattern: String| {
+            let how = match self.known.get(&pattern) {
+                _ if !cut.contains(&pattern) => Before::Whole,
+                Some(Before::Partly(since)) => Before::Partly(*since),
+                Some(Before::Whole) => Before::Partly(whole),
+                Some(Before::Never) | None => Before::Partly(began),
+            };
+            (pattern, how)
+        };
+        self.policy.integrity.iter().flat_map(|g| &g.paths).map(|p| after(p.to_string())).collect()
+    }
+
+    /// Returns the paths of the baseline, beginning where the last walk found more changes than can wait.
+    fn in_turn(&mut self) -> Vec<PathBuf> {
+        let from = std::mem::take(&mut self.resume);
+        let from = from.as_path();
+        let later = self.entries.range::<Path, _>((Bound::Included(from), Bound::Unbounded));
+        let earlier = self.entries.range::<Path, _>((Bound::Unbounded, Bound::Excluded(from)));
+        later.chain(earlier).map(|(path, _)| path.clone()).collect()
     }
 
     /// Looks at one path of which something was heard; says whether a walk is due, because it is a folder's.
@@ -139,32 +219,60 @@ impl Keeper {
             (None, Some(group)) => group.name.to_string(),
             (None, None) => return Ok(false),
         };
+        if self.is_far(path) {
+            return Ok(false);
+        }
+        if !self.has_room(path) {
+            // The walk knows whose turn it is.
+            return Ok(true);
+        }
         let folder = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
         let was_folder = self.entries.get(path).is_some_and(|e| e.state.kind == Kind::Folder);
-        self.check(path, &Place { group, known: self.is_known(path) }, occasion)?;
+        self.check(path, &Place { group, before: self.before(path) }, occasion)?;
         self.commit_quiet()?;
         Ok(folder || was_folder)
     }
 
-    fn is_known(&self, path: &Path) -> bool {
-        let patterns = self.policy.integrity.iter().flat_map(|g| &g.paths);
-        patterns.filter(|p| p.names(path.as_os_str().as_bytes())).any(|p| self.known.contains(&p.to_string()))
+    /// Tells whether a path lies on a mount that is left out, and notes that.
+    fn is_far(&mut self, path: &Path) -> bool {
+        let mount = self.left_out.iter().find(|mount| path.starts_with(mount)).cloned();
+        let is_far = mount.is_some();
+        self.far.extend(mount);
+        is_far
     }
 
-    /// Looks at paths that are in the baseline and were not found: gone, out of sight, or not asked for any more.
-    fn missing(&mut self, found: &BTreeMap<PathBuf, Place>, occasion: &Occasion) -> Result<(), StoreError> {
-        let missing: Vec<PathBuf> =
-            self.entries.keys().filter(|path| !found.contains_key(*path)).cloned().collect();
-        for path in missing {
-            let group = self.entries.get(&path).map(|e| e.group.clone()).unwrap_or_default();
-            let asked = self.policy.group(&group).is_some();
-            match place::stamp(&path) {
-                Ok(None) if asked => self.check(&path, &Place { group, known: true }, occasion)?,
-                Ok(Some(_)) | Err(_) if asked && self.names_it(&path) => {}
-                _ => self.put_quietly(Put::Gone(path))?,
-            }
+    fn has_room(&self, path: &Path) -> bool {
+        self.entries.len() < survey::MAX_PLACES
+            || self.entries.contains_key(path)
+            || survey::has_share(&self.policy, &self.entries, path)
+    }
+
+    fn before(&self, path: &Path) -> Before {
+        let patterns = self.policy.integrity.iter().flat_map(|g| &g.paths);
+        let naming = patterns.filter(|p| p.names(path.as_os_str().as_bytes()));
+        naming.map(|p| survey::before(&self.known, p)).max().unwrap_or(Before::Never)
+    }
+
+    /// Looks at a path of the baseline, also if it was not found: gone, out of sight, or not asked for any more.
+    fn again(&mut self, path: &Path, found: &Survey, occasion: &Occasion) -> Result<(), StoreError> {
+        if self.is_far(path) {
+            return Ok(());
         }
-        Ok(())
+        if let Some(place) = found.places.get(path) {
+            return self.check(path, place, occasion);
+        }
+        let Some(group) = self.entries.get(path).map(|e| e.group.clone()) else { return Ok(()) };
+        // What a link led to has no name in the policy, and a walk that was cut may not have come by.
+        let may_be_hidden = !found.cut.is_empty() || found.unread > 0;
+        let is_asked = self.policy.group(&group).is_some();
+        let is_due = match place::stamp(path) {
+            Ok(None) => is_asked,
+            Ok(Some(_)) | Err(_) => is_asked && (may_be_hidden || self.names_it(path)),
+        };
+        match is_due {
+            true => self.check(path, &Place { group, before: Before::Whole }, occasion),
+            false => self.put_quietly(Put::Gone(path.to_owned())),
+        }
     }
 
     fn names_it(&self, path: &Path) -> bool {
@@ -172,10 +280,17 @@ impl Keeper {
     }
 
     fn check(&mut self, path: &Path, place: &Place, occasion: &Occasion) -> Result<(), StoreError> {
-        if !self.is_look_due(path) {
+        // A link stays as it was when what it leads to is covered by a mount.
+        let was_link = self.entries.get(path).is_some_and(|e| e.state.kind == Kind::Link);
+        let is_due = self.is_look_due(path);
+        if !is_due && (!was_link || self.left_out.is_empty()) {
             return Ok(());
         }
-        let behind = path.canonicalize().is_ok_and(|real| !self.names(&real));
+        let (real, leads_far) = self.leads(path);
+        if !is_due {
+            return Ok(());
+        }
+        let behind = real.as_deref().filter(|real| !self.names(real));
         let group = self.policy.group(&place.group);
         let text = group.is_some_and(|g| g.text && !g.is_secret(path.as_os_str().as_bytes()));
         // What cannot be looked at stays what it was; what came in its place meanwhile is found by the next look.
@@ -183,7 +298,9 @@ impl Keeper {
         let before = self.entries.get(path);
         match (before, seen) {
             (None, None) => Ok(()),
-            (None, Some(seen)) if !place.known || seen.state.kind == Kind::Folder => {
+            (None, Some(seen))
+                if seen.state.kind == Kind::Folder || !place.before.is_new(&seen.state.stamp) =>
+            {
                 self.adopt(path, &place.group, seen)
             }
             (None, seen @ Some(_)) => self.note(path, place, (Differs::Added, seen), occasion),
@@ -192,9 +309,29 @@ impl Keeper {
             }
             (Some(_), None) => self.note(path, place, (Differs::Removed, None), occasion),
             (Some(before), Some(seen)) => match place::differs(&before.state, &seen.state) {
+                // What the link leads to is looked at by itself now.
+                Some(Differs::Unread)
+                    if seen.state.kind == Kind::Link && real.is_some() && behind.is_none() =>
+                {
+                    self.same(path, seen)
+                }
+                // It is told as a mount that is left out.
+                Some(Differs::Unread) if leads_far => Ok(()),
                 Some(differs) => self.note(path, place, (differs, Some(seen)), occasion),
                 None => self.same(path, seen),
             },
+        }
+    }
+
+    /// Returns where a path leads, if not onto a mount that is left out. That is noted, and told by the other answer.
+    fn leads(&mut self, path: &Path) -> (Option<PathBuf>, bool) {
+        match real(path, &self.left_out) {
+            Ok(Real::At(real)) => (Some(real), false),
+            Ok(Real::LeftOut(mount)) => {
+                self.far.insert(mount);
+                (None, true)
+            }
+            Err(_) => (None, false),
         }
     }
 
@@ -219,11 +356,9 @@ impl Keeper {
             waiting.now = Some(seen);
             return Ok(());
         }
-        let Some(before) = self.entries.get(path) else { return Ok(()) };
-        let lost_sight = before.state.facts.sha256.is_some() && seen.state.is_unread();
-        if before.state == seen.state || lost_sight {
+        let Some(before) = self.entries.get(path).filter(|before| before.state != seen.state) else {
             return Ok(());
-        }
+        };
         let entry = Entry { state: seen.state, ..before.clone() };
         self.put_quietly(Put::Touched(path.to_owned(), Box::new(entry)))
     }
@@ -235,7 +370,17 @@ impl Keeper {
         (differs, now): (Differs, Option<Seen>),
         occasion: &Occasion,
     ) -> Result<(), StoreError> {
-        if self.pending.is_full() && self.pending.at(path).is_none() {
+        let before = self.entries.get(path);
+        let state = now.as_ref().map(|seen| &seen.state);
+        let weight = Weight::of(self.policy.group(&place.group), &differs, before, state);
+        let room = self.pending.room(path, weight);
+        if room != Room::Free {
+            self.gaps.waiting += 1;
+        }
+        if room == Room::None {
+            if self.resume.as_os_str().is_empty() {
+                self.resume = path.to_owned();
+            }
             return Ok(());
         }
         let diff = self.diff(path, &differs, now.as_ref())?;
@@ -244,7 +389,8 @@ impl Keeper {
             differs,
             before: self.entries.get(path).cloned(),
             now,
-            process: occasion.process.clone(),
+            who: occasion.who.clone(),
+            weight,
             diff,
             unwatched: occasion.unwatched,
             at: Timestamp::now(),
@@ -356,15 +502,15 @@ impl Keeper {
             since: self.since?,
             looked: self.looked,
             files: self.entries.len() as u64,
-            unread: self.unread,
+            unread: self.gaps.unread,
             packaged: self.packaged,
             groups: groups.into_iter().map(str::to_owned).collect(),
         })
     }
 
-    /// Tells how much could not be read, and whether the policy names more than is kept an eye on.
-    pub(super) fn gaps(&self) -> (u64, bool) {
-        (self.unread, self.beyond)
+    /// Tells what is not kept an eye on as it should.
+    pub(super) fn gaps(&self) -> &Gaps {
+        &self.gaps
     }
 }
 

@@ -1,23 +1,32 @@
 //! What the package database says a file is: a change that makes it so is the package manager's work and no alert.
 //!
-//! Only dpkg's is read: text files with MD5 digests. rpm's cannot be read cheaply, so on such hosts every change is an
-//! alert. Who is root can write to the database as well; a database that was written in an order in which dpkg does not
-//! write vouches for nothing, the rest is for the team to judge. Nothing here starts a program.
+//! dpkg's are text files with MD5 digests, rpm's is an SQLite table; what of it cannot be read is no excuse for a change.
+//! Who is root can write to the database as well; a database that was written in an order in which the package manager
+//! does not write vouches for nothing, the rest is for the team to judge. Nothing here starts a program.
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs,
     io::{BufRead, BufReader, Read},
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
 use khien_core::{
+    Sha256,
     conduct::{Differs, Kind},
     policy::Policy,
 };
+use khien_scan::open::Opened;
 
-use super::place::State;
+use super::{locks, place::State};
+use crate::watch::real::{Real, real};
+
+mod rpm;
+
+/// Where rpm may keep its database, and that of today in it; older kinds are not read.
+const RPM: [&str; 2] = ["/var/lib/rpm", "/usr/lib/sysimage/rpm"];
+const RPM_DATABASE: &str = "rpmdb.sqlite";
 
 /// The most bytes of one list; the largest packages have some tens of thousands of files.
 const MAX_LIST: u64 = 16 << 20;
@@ -25,9 +34,9 @@ const MAX_LIST: u64 = 16 << 20;
 const MAX_STATUS: u64 = 128 << 20;
 /// The most files that are remembered.
 const MAX_FILES: usize = 100_000;
-/// By how much a time may be later than the end of dpkg's run, in seconds: it writes its status last.
+/// By how much a time may be later than the end of the package manager's run, in seconds: it writes its database last.
 const SLACK: i64 = 2;
-/// How long after dpkg wrote its status a link to a packaged unit counts as its work, in seconds.
+/// How long after that a link to a packaged unit counts as its work, in seconds.
 const AFTERWARDS: i64 = 120;
 
 /// What the database says of a change.
@@ -35,7 +44,7 @@ const AFTERWARDS: i64 = 120;
 pub(super) enum Verdict {
     /// It is what a package says.
     Packaged,
-    /// dpkg is at work: ask again.
+    /// The package manager is at work: ask again.
     Wait,
     /// It knows nothing of it.
     Unknown,
@@ -45,36 +54,112 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Packages {
     dir: PathBuf,
-    /// When the status was written, when this was read.
-    status: Option<(i64, i64)>,
+    /// Where rpm's may be.
+    rpm: Vec<PathBuf>,
+    /// Which one was read, and when it was written.
+    read: Option<(Source, Written)>,
+    /// Whether it could not be read.
+    is_refused: bool,
+    /// Whether the package manager was at work when that was last looked at.
+    is_at_work: bool,
+    /// Mounts that are left out: no link is followed there.
+    pub(super) left_out: Vec<PathBuf>,
     files: HashMap<Vec<u8>, Packaged>,
+}
+
+/// Seconds and nanoseconds of an inode's change.
+type Written = (i64, i64);
+
+/// Whose database it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Dpkg,
+    /// rpm's, at this place.
+    Rpm(PathBuf),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Packaged {
-    md5: [u8; 16],
+    digest: Digest,
     /// When the list that says so was written, in seconds.
     listed: i64,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Digest {
+    Md5([u8; 16]),
+    Sha256(Sha256),
+}
+
 impl Packages {
-    /// Names the folder of the database; there may be none.
+    /// Names the folder of dpkg's database; there may be none.
     pub(super) fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), status: None, files: HashMap::new() }
+        // What is read in them is opened by a path without links.
+        let real = |dir: &Path| dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        let rpm = RPM.map(|dir| real(Path::new(dir))).to_vec();
+        Self {
+            dir: real(dir),
+            rpm,
+            read: None,
+            is_refused: false,
+            is_at_work: false,
+            left_out: Vec::new(),
+            files: HashMap::new(),
+        }
     }
 
-    /// Reads the database again if dpkg wrote to it.
+    /// Tells whether packages are installed by a manager whose database cannot be asked.
+    pub(super) fn are_unverified(&self) -> bool {
+        self.is_refused || (self.read.is_none() && self.rpm.iter().any(|dir| dir.is_dir()))
+    }
+
+    /// Forgets what was read: another policy may want other files.
+    pub(super) fn forget(&mut self) {
+        self.read = None;
+    }
+
+    /// Looks whether the package manager is at work, and reads its database again if it wrote to it.
     pub(super) fn refresh(&mut self, policy: &Policy) {
-        let found = fs::metadata(self.dir.join("status")).ok().map(|m| (m.ctime(), m.ctime_nsec()));
-        if found == self.status {
+        let found = self.find();
+        self.is_at_work = self.holds_lock(found.as_ref());
+        // rpm writes to its database many times before it ends, and it is large.
+        let is_early = matches!(self.read, Some((Source::Rpm(_), _))) && self.is_at_work;
+        if found == self.read || is_early {
             return;
         }
         self.files.clear();
-        self.status = found;
-        let Some((written, _)) = found else { return };
+        self.is_refused = false;
         let wanted = Wanted::of(policy);
-        self.read_lists(&wanted);
-        self.read_conffiles(&wanted, written);
+        match &found {
+            Some((Source::Dpkg, (written, _))) => {
+                self.read_lists(&wanted);
+                self.read_conffiles(&wanted, *written);
+            }
+            Some((Source::Rpm(db), (written, _))) => self.read_rpm(&wanted, db, *written),
+            None => {}
+        }
+        self.read = found;
+    }
+
+    fn find(&self) -> Option<(Source, Written)> {
+        let written = |path: &Path| {
+            let found = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+            Some((found.ctime(), found.ctime_nsec()))
+        };
+        let dpkg = written(&self.dir.join("status")).map(|at| (Source::Dpkg, at));
+        dpkg.or_else(|| {
+            let mut databases = self.rpm.iter().map(|dir| dir.join(RPM_DATABASE));
+            databases.find_map(|db| written(&db).map(|at| (Source::Rpm(db), at)))
+        })
+    }
+
+    fn read_rpm(&mut self, wanted: &Wanted<'_>, db: &Path, written: i64) {
+        let mut note = |path, sha256| self.note(wanted, path, Digest::Sha256(sha256), written);
+        if let Err(error) = rpm::read(db, &mut note) {
+            tracing::warn!(%error, "the package database cannot be read");
+            self.files.clear();
+            self.is_refused = true;
+        }
     }
 
     fn read_lists(&mut self, wanted: &Wanted<'_>) {
@@ -82,41 +167,44 @@ impl Packages {
         for list in
             lists.map(|entry| entry.path()).filter(|p| p.as_os_str().as_bytes().ends_with(b".md5sums"))
         {
-            let (Ok(found), Ok(file)) = (fs::metadata(&list), File::open(&list)) else { continue };
+            let Ok(Opened { file, inode }) = Opened::at(&list) else { continue };
             for line in BufReader::new(file.take(MAX_LIST)).split(b'\n').map_while(Result::ok) {
                 // `d41d8cd98f00b204e9800998ecf8427e  usr/lib/x`
                 let Some((digest, path)) = line.split_at_checked(32) else { continue };
                 let path = [b"/", path.trim_ascii_start()].concat();
-                self.note(wanted, path, digest, found.ctime());
+                if let Some(digest) = md5(digest) {
+                    self.note(wanted, path, digest, inode.changed.0);
+                }
             }
         }
     }
 
     fn read_conffiles(&mut self, wanted: &Wanted<'_>, written: i64) {
-        let Ok(file) = File::open(self.dir.join("status")) else { return };
+        let Ok(Opened { file, .. }) = Opened::at(&self.dir.join("status")) else { return };
         for line in BufReader::new(file.take(MAX_STATUS)).split(b'\n').map_while(Result::ok) {
             // ` /etc/cron.d/x d41d8cd98f00b204e9800998ecf8427e`, perhaps with ` obsolete`
             let Some(entry) = line.strip_prefix(b" /") else { continue };
             let mut words = entry.split(|b| *b == b' ');
-            if let (Some(path), Some(digest)) = (words.next(), words.next()) {
+            // In the place of a digest may stand a word, such as `newconffile`.
+            if let (Some(path), Some(digest)) = (words.next(), words.next().and_then(md5)) {
                 self.note(wanted, [b"/", path].concat(), digest, written);
             }
         }
     }
 
-    fn note(&mut self, wanted: &Wanted<'_>, path: Vec<u8>, digest: &[u8], listed: i64) {
-        if self.files.len() >= MAX_FILES || !wanted.has(&path) {
-            return;
-        }
-        let mut md5 = [0; 16];
-        if data_encoding::HEXLOWER_PERMISSIVE.decode_mut(digest, &mut md5) == Ok(16) {
-            self.files.insert(key(&path), Packaged { md5, listed });
+    fn note(&mut self, wanted: &Wanted<'_>, path: Vec<u8>, digest: Digest, listed: i64) {
+        if self.files.len() < MAX_FILES && wanted.has(&path) {
+            self.files.insert(key(&path), Packaged { digest, listed });
         }
     }
 
     /// Tells whether a package says that this content is at this path.
     pub(super) fn vouches(&self, path: &[u8], state: &State) -> bool {
-        state.kind == Kind::File && self.files.get(&key(path)).is_some_and(|p| Some(p.md5) == state.md5)
+        let packaged = self.files.get(&key(path)).filter(|_| state.kind == Kind::File);
+        packaged.is_some_and(|packaged| match packaged.digest {
+            Digest::Md5(md5) => state.md5 == Some(md5),
+            Digest::Sha256(sha256) => state.facts.sha256 == Some(sha256),
+        })
     }
 
     /// Tells what the database says of a change; `now` is nothing if the path is gone.
@@ -127,7 +215,11 @@ impl Packages {
         before: Option<(&State, bool)>,
         now: Option<&State>,
     ) -> Verdict {
-        let Some((written, _)) = self.status else { return Verdict::Unknown };
+        // Without a database a file that is gone has not gone with its package.
+        let Some((_, (written, _))) = self.read.as_ref().filter(|_| !self.is_refused) else {
+            return Verdict::Unknown;
+        };
+        let written = *written;
         let name = path.as_os_str().as_bytes();
         let fits = match (differs, now) {
             (Differs::Added | Differs::Content, Some(now)) if now.kind == Kind::File => {
@@ -142,12 +234,13 @@ impl Packages {
         };
         match fits {
             true => Verdict::Packaged,
-            false if self.is_at_work() => Verdict::Wait,
+            false if self.is_at_work => Verdict::Wait,
             false => Verdict::Unknown,
         }
     }
 
-    /// dpkg writes files, then the lists of what it wrote, then the status. Whatever is later is somebody else's.
+    /// dpkg writes files, then the lists of what it wrote, then the status; rpm files, then its database. Whatever is
+    /// later is somebody else's.
     fn in_order(&self, name: &[u8], now: &State, written: i64) -> bool {
         let listed = self.files.get(&key(name)).map_or(i64::MAX, |p| p.listed);
         now.stamp.changed.0 <= written + SLACK && listed <= written + SLACK
@@ -155,31 +248,27 @@ impl Packages {
 
     /// A link to a packaged unit, made by the package's own script.
     fn is_enabled(&self, path: &Path, now: &State, written: i64) -> bool {
-        now.kind == Kind::Link
-            && (written - AFTERWARDS..=written + AFTERWARDS).contains(&now.stamp.changed.0)
-            && path.canonicalize().is_ok_and(|real| {
-                let listed = self.files.get(&key(real.as_os_str().as_bytes()));
-                let digest = super::place::look(&real, super::place::Look { text: false, behind: false });
-                let md5 = digest.ok().flatten().and_then(|seen| seen.state.md5);
-                listed.is_some_and(|p| Some(p.md5) == md5)
-            })
+        let is_in_time = (written - AFTERWARDS..=written + AFTERWARDS).contains(&now.stamp.changed.0);
+        if now.kind != Kind::Link || !is_in_time {
+            return false;
+        }
+        let Ok(Real::At(real)) = real(path, &self.left_out) else { return false };
+        let seen = super::place::look(&real, super::place::Look { text: false, behind: None });
+        seen.ok().flatten().is_some_and(|s| self.vouches(real.as_os_str().as_bytes(), &s.state))
     }
 
-    /// Tells whether somebody holds dpkg's lock.
-    fn is_at_work(&self) -> bool {
-        let Ok(locks) = fs::read_to_string("/proc/locks") else { return false };
-        let held = |name: &str| {
-            fs::metadata(self.dir.join(name))
-                .is_ok_and(|m| locks.lines().any(|line| names_inode(line, m.ino())))
-        };
-        held("lock") || held("lock-frontend")
+    /// Tells whether somebody holds the package manager's lock.
+    fn holds_lock(&self, found: Option<&(Source, Written)>) -> bool {
+        match found {
+            Some((Source::Rpm(db), _)) => locks::is_held(&db.with_file_name(".rpm.lock")),
+            _ => ["lock", "lock-frontend"].iter().any(|name| locks::is_held(&self.dir.join(name))),
+        }
     }
 }
 
-/// `1: POSIX  ADVISORY  WRITE 812 08:01:1311 0 EOF`
-fn names_inode(line: &str, inode: u64) -> bool {
-    let place = line.split_whitespace().find(|word| word.matches(':').count() == 2);
-    place.and_then(|p| p.rsplit(':').next()).is_some_and(|number| number == inode.to_string())
+fn md5(digest: &[u8]) -> Option<Digest> {
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(digest).ok()?;
+    Some(Digest::Md5(bytes.try_into().ok()?))
 }
 
 /// A packaged file that anybody may write to, or that runs as its owner, is looked at by a person.
@@ -229,129 +318,4 @@ impl<'a> Wanted<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{
-        super::place::{Look, look},
-        *,
-    };
-
-    /// A database that knows one unit, and where the unit lies.
-    struct Host {
-        _root: tempfile::TempDir,
-        unit: PathBuf,
-        packages: Packages,
-        policy: Policy,
-    }
-
-    impl Host {
-        fn new() -> Self {
-            let root = tempfile::tempdir().unwrap();
-            let dir = root.path().canonicalize().unwrap();
-            let unit = dir.join("x.service");
-            fs::create_dir_all(dir.join("dpkg/info")).unwrap();
-            fs::write(&unit, "packaged").unwrap();
-            let json = format!(
-                r#"{{"integrity": [{{"name": "g", "severity": "low", "paths": ["{}/"]}}]}}"#,
-                dir.display()
-            );
-            let host = Self {
-                packages: Packages::at(&dir.join("dpkg")),
-                policy: serde_json::from_str(&json).unwrap(),
-                unit,
-                _root: root,
-            };
-            host.list(&host.state());
-            fs::write(host.packages.dir.join("status"), "Package: x\n").unwrap();
-            host
-        }
-
-        fn list(&self, state: &State) {
-            let digest = data_encoding::HEXLOWER.encode(&state.md5.unwrap());
-            let line = format!("{digest}  {}\n", self.unit.strip_prefix("/").unwrap().display());
-            fs::write(self.packages.dir.join("info/x.md5sums"), line).unwrap();
-        }
-
-        fn state(&self) -> State {
-            let mut state = look(&self.unit, Look { text: false, behind: false }).unwrap().unwrap().state;
-            // The tests may run as anybody.
-            state.facts.uid = 0;
-            state
-        }
-
-        fn verdict(&mut self, differs: &Differs, now: Option<&State>) -> Verdict {
-            self.packages.refresh(&self.policy);
-            let before = self.state();
-            self.packages.judge(&self.unit, differs, Some((&before, true)), now)
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_as_its_package_says_is_the_package_managers_work() {
-        let mut host = Host::new();
-        let state = host.state();
-
-        assert_eq!(host.verdict(&Differs::Content, Some(&state)), Verdict::Packaged);
-        assert_eq!(host.verdict(&Differs::Added, Some(&state)), Verdict::Packaged);
-        assert_eq!(host.verdict(&Differs::Rights, Some(&state)), Verdict::Unknown);
-    }
-
-    #[test]
-    fn another_content_is_not() {
-        let mut host = Host::new();
-        fs::write(&host.unit, "tampered").unwrap();
-        let state = host.state();
-
-        assert_eq!(host.verdict(&Differs::Content, Some(&state)), Verdict::Unknown);
-    }
-
-    #[test]
-    fn a_database_that_was_written_in_another_order_than_dpkgs_vouches_for_nothing() {
-        let mut host = Host::new();
-        let mut late = host.state();
-        late.stamp.changed.0 += SLACK + 1;
-
-        assert_eq!(host.verdict(&Differs::Content, Some(&late)), Verdict::Unknown);
-    }
-
-    #[test]
-    fn a_packaged_file_that_runs_as_its_owner_is_told() {
-        let mut host = Host::new();
-        let mut state = host.state();
-        state.facts.mode |= 0o4000;
-
-        assert_eq!(host.verdict(&Differs::Content, Some(&state)), Verdict::Unknown);
-    }
-
-    #[test]
-    fn a_packaged_file_that_goes_with_its_package_is_quiet_and_alone_is_told() {
-        let mut host = Host::new();
-        assert_eq!(host.verdict(&Differs::Removed, None), Verdict::Unknown);
-
-        fs::remove_file(host.packages.dir.join("info/x.md5sums")).unwrap();
-        host.packages.status = None;
-
-        assert_eq!(host.verdict(&Differs::Removed, None), Verdict::Packaged);
-    }
-
-    #[test]
-    fn conffiles_are_read_too_and_without_a_database_nothing_is_known() {
-        let mut host = Host::new();
-        let state = host.state();
-        let digest = data_encoding::HEXLOWER.encode(&state.md5.unwrap());
-        fs::remove_file(host.packages.dir.join("info/x.md5sums")).unwrap();
-        let text = format!("Package: x\nConffiles:\n {} {digest}\n", host.unit.display());
-        fs::write(host.packages.dir.join("status"), text).unwrap();
-        assert_eq!(host.verdict(&Differs::Content, Some(&state)), Verdict::Packaged);
-
-        host.packages = Packages::at(Path::new("/nonexistent"));
-        assert_eq!(host.verdict(&Differs::Content, Some(&state)), Verdict::Unknown);
-    }
-
-    #[test]
-    fn a_lock_is_found_by_its_inode_and_merged_folders_are_one() {
-        assert!(names_inode("1: POSIX  ADVISORY  WRITE 812 08:01:1311 0 EOF", 1311));
-        assert!(!names_inode("1: POSIX  ADVISORY  WRITE 1311 08:01:13 0 EOF", 1311));
-        assert_eq!(key(b"/usr/lib/systemd/system/x"), key(b"/lib/systemd/system/x"));
-        assert_ne!(key(b"/usr/local/lib/x"), key(b"/lib/x"));
-    }
-}
+mod tests;

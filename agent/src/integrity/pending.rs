@@ -1,6 +1,7 @@
 //! Changes that wait to be told, so that many at once become one alert. Pure: callers pass the time.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -10,7 +11,6 @@ use khien_core::{
     RuleId, Timestamp, Untrusted,
     conduct::{Conduct, Differs, Integrity, MAX_EXAMPLES},
     detection::{ConductSubject, Detection, Subject},
-    event::Process,
 };
 use khien_scan::users::Users;
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +18,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::{
     place::Seen,
     store::{Entry, Put},
+    weight::Weight,
+    who::Who,
 };
 
 /// A group's changes are told when none came for this long,
@@ -28,6 +30,8 @@ const LONGEST: Duration = Duration::from_secs(20);
 const FULL: usize = 1_000;
 /// This many changes at once are still told one by one.
 const SINGLE: usize = 10;
+/// Of more, this many of those that weigh most are told one by one all the same.
+const SINGLE_OF_MANY: usize = 40;
 /// How long a change may wait for dpkg to end.
 pub(super) const FOR_DPKG: Duration = Duration::from_secs(120);
 
@@ -38,7 +42,8 @@ pub(super) struct Item {
     pub(super) differs: Differs,
     pub(super) before: Option<Entry>,
     pub(super) now: Option<Seen>,
-    pub(super) process: Option<Process>,
+    pub(super) who: Who,
+    pub(super) weight: Weight,
     pub(super) diff: Option<Untrusted>,
     pub(super) unwatched: bool,
     pub(super) at: Timestamp,
@@ -53,6 +58,17 @@ pub(super) struct Pending {
     last: Option<Instant>,
 }
 
+/// Whether one more change can wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It can.
+    Free,
+    /// It can, because another one was let go.
+    Made,
+    /// It cannot.
+    None,
+}
+
 /// What is told at once, and what the baseline becomes once it is told.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -65,9 +81,23 @@ impl Pending {
         self.items.is_empty()
     }
 
-    /// Tells whether more would be too many; what is not taken is found again by the next look.
-    pub(super) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.items.len() >= FULL
+    }
+
+    /// Makes room for a change. Where there is none, what weighs least gives way; it is found again by the next look.
+    pub(super) fn room(&mut self, path: &Path, weight: Weight) -> Room {
+        if !self.is_full() || self.items.contains_key(path) {
+            return Room::Free;
+        }
+        let lightest = self.items.iter().min_by_key(|(_, item)| item.weight);
+        match lightest.map(|(path, item)| (path.clone(), item.weight)) {
+            Some((path, least)) if least < weight => {
+                self.items.remove(&path);
+                Room::Made
+            }
+            _ => Room::None,
+        }
     }
 
     /// Returns the change of a path that waits.
@@ -76,12 +106,13 @@ impl Pending {
     }
 
     /// Adds a change, or puts it in the place of an earlier one of the same path. When that was found stays, and who
-    /// made it if the new one does not know.
+    /// made it is put together.
     pub(super) fn add(&mut self, path: PathBuf, mut item: Item) {
         if let Some(earlier) = self.items.remove(&path) {
             item.since = earlier.since;
             item.at = earlier.at;
-            item.process = item.process.or(earlier.process);
+            let later = std::mem::replace(&mut item.who, earlier.who);
+            item.who.and_then(later);
             item.unwatched |= earlier.unwatched;
         }
         self.last = Some(item.since.max(self.last.unwrap_or(item.since)));
@@ -124,7 +155,7 @@ impl Batch {
         self.items.iter().map(put).collect()
     }
 
-    /// Returns what is told: each change by itself, or a group's many as one.
+    /// Returns what is told: each change by itself, or of a group's many the heaviest by themselves and the rest as one.
     pub(super) fn detections(&self, pack: u64, users: &Users) -> Vec<Detection> {
         let mut groups: BTreeMap<&str, Vec<&(PathBuf, Item)>> = BTreeMap::new();
         for one in &self.items {
@@ -133,11 +164,7 @@ impl Batch {
         let mut out = Vec::new();
         for (group, items) in groups {
             let Some(rule) = rule(group) else { continue };
-            let subjects: Vec<(Timestamp, ConductSubject)> = match items.len() <= SINGLE {
-                true => items.iter().map(|(path, item)| (item.at, single(path, item, users))).collect(),
-                false => vec![many(&items)],
-            };
-            out.extend(subjects.into_iter().map(|(at, subject)| Detection {
+            out.extend(told(items, users).into_iter().map(|(at, subject)| Detection {
                 rule: rule.clone(),
                 at,
                 pack,
@@ -153,6 +180,23 @@ fn rule(group: &str) -> Option<RuleId> {
     format!("khien.integrity.{group}").parse().ok()
 }
 
+fn told(mut items: Vec<&(PathBuf, Item)>, users: &Users) -> Vec<(Timestamp, ConductSubject)> {
+    let mut alone = items.len();
+    if alone > SINGLE {
+        items.sort_by_key(|(_, item)| Reverse((item.weight.stands_alone(), item.weight)));
+        let heavy = items.iter().take_while(|(_, item)| item.weight.stands_alone());
+        alone = heavy.take(SINGLE_OF_MANY).count();
+    }
+    let (alone, rest) = items.split_at(alone);
+    let mut out: Vec<_> = alone.iter().map(|(path, item)| (item.at, single(path, item, users))).collect();
+    match rest {
+        [] => {}
+        [(path, item)] => out.push((item.at, single(path, item, users))),
+        rest => out.push(many(rest)),
+    }
+    out
+}
+
 fn single(path: &Path, item: &Item, users: &Users) -> ConductSubject {
     let now = item.now.as_ref().map(|seen| &seen.state);
     ConductSubject {
@@ -165,7 +209,7 @@ fn single(path: &Path, item: &Item, users: &Users) -> ConductSubject {
         })),
         file: now.map(|state| state.file(users.name(state.facts.uid))),
         sha256: now.and_then(|state| state.facts.sha256),
-        process: item.process.clone(),
+        process: item.who.did(&item.differs).cloned(),
         diff: item.diff.clone(),
     }
 }
@@ -177,14 +221,12 @@ fn many(items: &[&(PathBuf, Item)]) -> (Timestamp, ConductSubject) {
             Differs::Added => added += 1,
             Differs::Removed => removed += 1,
             Differs::Rights => rights += 1,
-            Differs::Content | Differs::Link { .. } | Differs::Replaced { .. } | Differs::Many { .. } => {
-                content += 1
-            }
+            _ => content += 1,
         }
     }
     let examples = items.iter().take(MAX_EXAMPLES).map(|(path, _)| untrusted(path)).collect();
     let first = items.iter().map(|(_, item)| item.at).min().unwrap_or(Timestamp::UNIX_EPOCH);
-    let makers: Vec<_> = items.iter().map(|(_, item)| &item.process).collect();
+    let makers: Vec<_> = items.iter().map(|(_, item)| item.who.did(&item.differs)).collect();
     let one_maker = makers.windows(2).all(|two| two[0] == two[1]);
     let subject = ConductSubject {
         path: untrusted(&shared_folder(items)),
@@ -196,7 +238,7 @@ fn many(items: &[&(PathBuf, Item)]) -> (Timestamp, ConductSubject) {
         })),
         file: None,
         sha256: None,
-        process: makers.first().filter(|_| one_maker).and_then(|p| (*p).clone()),
+        process: makers.first().filter(|_| one_maker).and_then(|maker| maker.cloned()),
         diff: None,
     };
     (first, subject)
@@ -219,72 +261,4 @@ fn untrusted(path: &Path) -> Untrusted {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn item(group: &str, differs: Differs, since: Instant) -> Item {
-        Item {
-            group: group.to_owned(),
-            differs,
-            before: None,
-            now: None,
-            process: None,
-            diff: None,
-            unwatched: false,
-            at: Timestamp::UNIX_EPOCH,
-            since,
-        }
-    }
-
-    fn batch(count: usize) -> Batch {
-        let now = Instant::now();
-        let one =
-            |n| (PathBuf::from(format!("/etc/s/{}/u{n}", n % 2)), item("systemd", Differs::Content, now));
-        Batch { items: (0..count).map(one).collect() }
-    }
-
-    #[test]
-    fn a_few_changes_are_told_one_by_one_and_many_as_one() {
-        let users = Users::default();
-
-        assert_eq!(batch(SINGLE).detections(1, &users).len(), SINGLE);
-        let told = batch(500).detections(1, &users);
-        assert_eq!(told.len(), 1);
-        let Subject::Conduct(subject) = &told[0].subject else { panic!("{told:?}") };
-        assert_eq!(subject.path, "/etc/s".into());
-        let Conduct::Integrity(change) = &subject.what else { panic!("{subject:?}") };
-        let Differs::Many { content, examples, .. } = &change.differs else { panic!("{change:?}") };
-        assert_eq!((*content, examples.len()), (500, MAX_EXAMPLES));
-    }
-
-    #[test]
-    fn changes_wait_until_none_comes_and_not_for_ever() {
-        let (mut pending, start) = (Pending::default(), Instant::now());
-        assert!(!pending.is_due(start));
-        for second in 0..=20 {
-            let at = start + Duration::from_secs(second);
-            pending.add(format!("/{second}").into(), item("g", Differs::Added, at));
-        }
-
-        assert!(Pending::is_due(&pending, start + LONGEST));
-        assert_eq!(pending.take().len(), 21);
-        pending.add("/a".into(), item("g", Differs::Added, start));
-        assert!(!pending.is_due(start + QUIET / 2));
-        assert!(pending.is_due(start + QUIET));
-    }
-
-    #[test]
-    fn a_second_change_of_a_path_keeps_when_the_first_was_and_who_made_it() {
-        let (mut pending, start) = (Pending::default(), Instant::now());
-        let maker = Process::unknown(7);
-        let first =
-            Item { process: Some(maker.clone()), unwatched: true, ..item("g", Differs::Added, start) };
-        pending.add("/a".into(), first);
-        pending.add("/a".into(), item("g", Differs::Removed, start + QUIET));
-
-        let all = pending.take();
-
-        assert_eq!((all.len(), all[0].1.since, &all[0].1.process), (1, start, &Some(maker)));
-        assert_eq!((&all[0].1.differs, all[0].1.unwatched), (&Differs::Removed, true));
-    }
-}
+mod tests;

@@ -58,11 +58,11 @@ pub(super) struct Seen {
 
 /// How to look.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub(super) struct Look<'a> {
     /// Whether the text is wanted.
     pub(super) text: bool,
-    /// Whether to read what a link leads to: nobody else looks at that.
-    pub(super) behind: bool,
+    /// What a link leads to, by a path of which no part is a link, if that is to be read: nobody else looks at it.
+    pub(super) behind: Option<&'a Path>,
 }
 
 /// Tells cheaply what is there: nothing, or its inode.
@@ -71,7 +71,7 @@ pub(super) fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
 }
 
 /// Looks at a path. Nothing there is no error.
-pub(super) fn look(path: &Path, how: Look) -> io::Result<Option<Seen>> {
+pub(super) fn look(path: &Path, how: Look<'_>) -> io::Result<Option<Seen>> {
     let Some(found) = metadata(path)? else { return Ok(None) };
     let mut seen = Seen { state: State::of(&found), text: None };
     match seen.state.kind {
@@ -79,8 +79,8 @@ pub(super) fn look(path: &Path, how: Look) -> io::Result<Option<Seen>> {
         Kind::Link => {
             let target = fs::read_link(path)?;
             seen.state.target = Some(Untrusted::cut(target.as_os_str().as_bytes(), MAX_TARGET));
-            if how.behind {
-                behind(path, &mut seen.state);
+            if let Some(real) = how.behind {
+                behind(real, &mut seen.state);
             }
         }
         Kind::Folder | Kind::Other => {}
@@ -97,8 +97,8 @@ fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
 }
 
 /// Reads the file that was looked at, not one that came in its place meanwhile: that has a look of its own.
-fn content(path: &Path, how: Look, seen: &mut Seen) -> io::Result<()> {
-    let mut opened = match Opened::at_or_behind(path) {
+fn content(path: &Path, how: Look<'_>, seen: &mut Seen) -> io::Result<()> {
+    let mut opened = match Opened::at(path) {
         Ok(opened) => opened,
         Err(NotOpened::Unreadable) => return Ok(()),
         Err(NotOpened::Elsewhere) => return Err(ErrorKind::NotFound.into()),
@@ -116,8 +116,8 @@ fn content(path: &Path, how: Look, seen: &mut Seen) -> io::Result<()> {
 }
 
 /// A link's own facts stand; only the digest is of what it leads to.
-fn behind(path: &Path, state: &mut State) {
-    if let Ok(mut opened) = Opened::at_or_behind(path)
+fn behind(real: &Path, state: &mut State) {
+    if let Ok(mut opened) = Opened::at(real)
         && let Ok((digests, _)) = digest(&mut opened)
     {
         state.facts.sha256 = digests.sha256;
@@ -205,6 +205,7 @@ impl State {
 }
 
 /// Tells how two looks at one path differ. A time that was set, or another inode with the same content, is nothing.
+/// Content that cannot be compared any more is something: a file that grows too large must not slip away.
 pub(super) fn differs(before: &State, now: &State) -> Option<Differs> {
     if before.kind != now.kind {
         return Some(Differs::Replaced { from: before.kind, to: now.kind });
@@ -216,13 +217,13 @@ pub(super) fn differs(before: &State, now: &State) -> Option<Differs> {
     let rights = before.rights() != now.rights();
     let content = match (before.facts.sha256, now.facts.sha256) {
         (Some(before), Some(now)) => before != now,
-        // What cannot be read is held to its size and to the time that nobody can set.
-        (None, None) => {
+        (Some(_), None) => return Some(Differs::Unread),
+        // What could not be read is held to its size and to the time that nobody can set.
+        (None, _) => {
             now.kind == Kind::File
                 && (before.stamp.size != now.stamp.size
                     || (!rights && before.stamp.changed != now.stamp.changed))
         }
-        _ => false,
     };
     match (content, rights) {
         (true, _) => Some(Differs::Content),
@@ -237,10 +238,9 @@ mod tests {
 
     use super::*;
 
-    const WHOLE: Look = Look { text: true, behind: true };
-
     fn seen(path: &Path) -> Seen {
-        look(path, WHOLE).unwrap().unwrap()
+        let real = path.canonicalize().ok();
+        look(path, Look { text: true, behind: real.as_deref() }).unwrap().unwrap()
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
         assert_ne!(stamp(&path).unwrap().unwrap(), open.stamp);
 
         fs::remove_file(&path).unwrap();
-        assert!(look(&path, WHOLE).unwrap().is_none());
+        assert!(look(&path, Look { text: true, behind: None }).unwrap().is_none());
         symlink("/etc/hostname", &path).unwrap();
         let link = seen(&path).state;
         assert_eq!(differs(&two, &link), Some(Differs::Replaced { from: Kind::File, to: Kind::Link }));
@@ -318,5 +318,22 @@ mod tests {
         assert!(large.is_unread());
         fs::File::options().write(true).open(dir.join("large")).unwrap().set_len(MAX_HASHED + 2).unwrap();
         assert_eq!(differs(&large, &seen(&dir.join("large")).state), Some(Differs::Content));
+    }
+
+    #[test]
+    fn content_that_was_read_and_cannot_be_read_any_more_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        fs::write(dir.join("file"), "one").unwrap();
+        symlink("file", dir.join("link")).unwrap();
+        let (file, link) = (seen(&dir.join("file")).state, seen(&dir.join("link")).state);
+
+        fs::File::options().write(true).open(dir.join("file")).unwrap().set_len(MAX_HASHED + 1).unwrap();
+
+        let (large, behind) = (seen(&dir.join("file")).state, seen(&dir.join("link")).state);
+        assert_eq!(differs(&file, &large), Some(Differs::Unread));
+        assert_eq!(differs(&link, &behind), Some(Differs::Unread));
+        fs::write(dir.join("file"), "two").unwrap();
+        assert_eq!(differs(&large, &seen(&dir.join("file")).state), Some(Differs::Content));
     }
 }

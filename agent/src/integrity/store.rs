@@ -1,7 +1,7 @@
 //! What was at each path, on the agent's disk: it outlives the agent, so that a change made while no agent ran is found.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -11,10 +11,12 @@ use khien_core::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::{diff::MAX_TEXT, place::State, survey::MAX_PLACES};
+use super::{diff::MAX_TEXT, place::State, survey::Before};
 
 /// Compressed texts kept in all, in bytes; a text beyond that is not kept, and its next change has no diff.
 const MAX_TEXTS: u64 = 32 << 20;
+/// The most entries that are read back: more than are ever kept.
+const MAX_ENTRIES: u32 = 200_000;
 /// How hard texts are compressed: they are small and seldom read.
 const LEVEL: i32 = 3;
 const SCHEMA_VERSION: i32 = 1;
@@ -99,13 +101,14 @@ impl Store {
             db.query_row("SELECT coalesce(sum(length(text)), 0) FROM place", [], |r| r.get(0))?;
         let store = Self { db, texts: texts.unsigned_abs() };
         store.entries()?;
+        store.known()?;
         Ok(store)
     }
 
     /// Reads all entries, without texts.
     pub(super) fn entries(&self) -> Result<BTreeMap<PathBuf, Entry>, StoreError> {
         let mut found = self.db.prepare("SELECT path, entry FROM place LIMIT ?")?;
-        let mut rows = found.query([MAX_PLACES as i64])?;
+        let mut rows = found.query([MAX_ENTRIES])?;
         let mut entries = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let path = std::ffi::OsString::from_vec(row.get(0)?);
@@ -155,33 +158,45 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the patterns that were looked through to their end.
-    pub(super) fn known(&self) -> Result<BTreeSet<String>, StoreError> {
+    /// Returns the patterns that were looked through, and how well.
+    pub(super) fn known(&self) -> Result<BTreeMap<String, Before>, StoreError> {
+        let partly = self.fact("partly")?.unwrap_or_else(|| "{}".to_owned());
+        let partly: BTreeMap<String, Timestamp> = serde_json::from_str(&partly)?;
         let mut found = self.db.prepare("SELECT pattern FROM pattern")?;
-        let patterns = found.query_map([], |r| r.get(0))?;
-        Ok(patterns.collect::<Result<_, _>>()?)
+        let how =
+            |pattern: &String| partly.get(pattern).map_or(Before::Whole, |since| Before::Partly(*since));
+        let patterns = found.query_map([], |r| r.get::<_, String>(0))?;
+        Ok(patterns.map(|p| p.map(|p| (p.clone(), how(&p)))).collect::<Result<_, _>>()?)
     }
 
-    /// Notes the patterns that were looked through, and since when there is a baseline at all.
+    /// Notes the patterns that were looked through and how well, and since when there is a baseline at all.
     pub(super) fn set_known(
         &mut self,
-        patterns: &BTreeSet<String>,
+        patterns: &BTreeMap<String, Before>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
         tx.execute("DELETE FROM pattern", [])?;
-        for pattern in patterns {
+        let mut partly = BTreeMap::new();
+        for (pattern, how) in patterns {
             tx.execute("INSERT INTO pattern VALUES (?)", [pattern])?;
+            if let Before::Partly(since) = how {
+                partly.insert(pattern, since);
+            }
         }
+        tx.execute("INSERT OR REPLACE INTO fact VALUES ('partly', ?)", [serde_json::to_string(&partly)?])?;
         tx.execute("INSERT OR IGNORE INTO fact VALUES ('since', ?)", [now.to_string()])?;
         Ok(tx.commit()?)
     }
 
     /// Returns since when there is a baseline; none before the first look ended.
     pub(super) fn since(&self) -> Result<Option<Timestamp>, StoreError> {
-        let found: Option<String> =
-            self.db.query_row("SELECT value FROM fact WHERE name = 'since'", [], |r| r.get(0)).optional()?;
-        Ok(found.and_then(|text| text.parse().ok()))
+        Ok(self.fact("since")?.and_then(|text| text.parse().ok()))
+    }
+
+    fn fact(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let found = self.db.query_row("SELECT value FROM fact WHERE name = ?", [name], |r| r.get(0));
+        Ok(found.optional()?)
     }
 }
 
@@ -220,7 +235,7 @@ mod tests {
     };
 
     fn entry(path: &Path) -> (Entry, Option<Vec<u8>>) {
-        let seen = look(path, Look { text: true, behind: false }).unwrap().unwrap();
+        let seen = look(path, Look { text: true, behind: None }).unwrap().unwrap();
         (Entry { group: "g".to_owned(), state: seen.state, packaged: false }, seen.text)
     }
 
@@ -233,7 +248,11 @@ mod tests {
         let (mut store, aside) = Store::open(&db).unwrap();
         assert!(!aside && store.since().unwrap().is_none());
         store.put(&[Put::Here(file.clone(), Box::new(entry.clone()), text)]).unwrap();
-        store.set_known(&["/etc/".to_owned()].into(), Timestamp::UNIX_EPOCH).unwrap();
+        let known = [
+            ("/etc/".to_owned(), Before::Whole),
+            ("/srv/".to_owned(), Before::Partly(Timestamp::UNIX_EPOCH)),
+        ];
+        store.set_known(&known.clone().into(), Timestamp::UNIX_EPOCH).unwrap();
         drop(store);
 
         let (mut store, _) = Store::open(&db).unwrap();
@@ -241,6 +260,7 @@ mod tests {
         assert_eq!(store.entries().unwrap(), [(file.clone(), entry.clone())].into());
         assert_eq!(store.text(&file).unwrap().as_deref(), Some(&b"text"[..]));
         assert_eq!(store.since().unwrap(), Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(store.known().unwrap(), known.into());
         store.put(&[Put::Touched(file.clone(), Box::new(entry))]).unwrap();
         assert!(store.text(&file).unwrap().is_some() && store.texts > 0);
         store.put(&[Put::Gone(file)]).unwrap();
@@ -257,5 +277,17 @@ mod tests {
 
         assert!(aside && store.entries().unwrap().is_empty());
         assert!(dir.path().join("db.damaged").exists());
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_baseline_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("db");
+        rustix::fs::mknodat(rustix::fs::CWD, &db, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .unwrap();
+
+        let (store, aside) = Store::open(&db).unwrap();
+
+        assert!(aside && store.entries().unwrap().is_empty());
     }
 }

@@ -1,16 +1,20 @@
-//! Brings a copy of a file to the hub in pieces, and goes on where it was cut off.
+//! Brings a sealed copy of a file to the hub in pieces, and goes on where it was cut off.
 
 use std::{sync::Arc, time::Duration};
 
 use khien_core::{
-    OrderId,
-    order::{FileTarget, Preserved},
+    OrderId, Timestamp,
+    order::{FileTarget, PacketTarget, Preserved},
     protocol::EVIDENCE_CHUNK,
     reason::{self, Reason},
 };
 
 use crate::{
-    respond::{Leave, Responder, evidence::Staged},
+    packets::Packets,
+    respond::{
+        Leave, Responder,
+        evidence::{Staged, Taking},
+    },
     uplink::{Hub, Line, Trouble},
 };
 
@@ -26,11 +30,35 @@ pub(super) async fn preserve(
     file: FileTarget,
     leave: Leave,
 ) -> Result<Preserved, Reason> {
-    let responder = responder.clone();
-    let staged = tokio::task::spawn_blocking(move || responder.stage(order, &file, leave)).await;
+    let (responder, taking) = (responder.clone(), taking(line, order, leave).await?);
+    let staged = tokio::task::spawn_blocking(move || responder.stage(&taking, &file)).await;
     let staged = staged.map_err(|_| Reason::AgentFailed)??;
     send(&staged, line, order).await?;
     Ok(staged.preserved)
+}
+
+/// Writes packets into a file and sends it. It stays until the order is answered: what is in memory moves on meanwhile.
+pub(super) async fn preserve_packets(
+    responder: &Responder,
+    line: &mut Line,
+    order: OrderId,
+    (packets, target): (Packets, PacketTarget),
+    leave: Leave,
+) -> Result<Preserved, Reason> {
+    let (responder, taking) = (responder.clone(), taking(line, order, leave).await?);
+    let staged = tokio::task::spawn_blocking(move || {
+        let save = |mut out: &mut dyn std::io::Write| packets.save(&target, Timestamp::now(), &mut out);
+        responder.stage_made(&taking, &target.name(), save)
+    });
+    let staged = staged.await.map_err(|_| Reason::AgentFailed)??;
+    send(&staged, line, order).await?;
+    Ok(staged.preserved)
+}
+
+/// Says how a copy is taken: sealed to the key of the hub at the other end of the line. Without a key none is taken.
+async fn taking(line: &mut Line, order: OrderId, leave: Leave) -> Result<Taking, Reason> {
+    let key = standing(line).await?.evidence_key.ok_or(Reason::NoEvidenceKey)?;
+    Ok(Taking { order, key, leave })
 }
 
 async fn send(staged: &Staged, line: &mut Line, order: OrderId) -> Result<(), Reason> {
@@ -68,18 +96,16 @@ async fn standing(line: &mut Line) -> Result<Arc<Hub>, Reason> {
 }
 
 async fn send_over(staged: &Staged, hub: &Hub, order: OrderId) -> Result<(), Trouble> {
-    let Preserved { sha256, size, .. } = staged.preserved;
+    let (sha256, size) = (staged.preserved.sha256, staged.sealed);
     let mut have = hub.evidence_had(order).await?;
-    // An empty file is one empty piece, so that the hub hears of it.
-    let mut told = have > 0;
-    while have < size || !told {
+    while have < size {
         let piece = staged.read(have, EVIDENCE_CHUNK).map_err(|e| Trouble::Unwritable(e.to_string()))?;
         let next = have + piece.len() as u64;
         let now = hub.send_evidence(order, (have, size), sha256, piece).await?;
         if now != next {
             return Err(Trouble::Unreadable(format!("has {now} bytes of evidence, expected {next}")));
         }
-        (have, told) = (now, true);
+        have = now;
     }
     match have == size {
         true => Ok(()),

@@ -18,13 +18,20 @@ use std::{
 
 use ed25519_dalek::SigningKey;
 use khien_core::{
-    Nonce, RunId, Sha256, Untrusted, mandate::MAX_LIFE, order::FileTarget, signature::operator_key, time,
+    Nonce, RunId, Sha256, Untrusted,
+    mandate::{MAX_LIFE, Mandate},
+    order::FileTarget,
+    signature::operator_key,
+    time,
 };
 use rustix::fs::XattrFlags;
 use tokio::sync::watch;
 
 use super::*;
-use crate::spool::Lane;
+use crate::{
+    respond::{opened, taking},
+    spool::Lane,
+};
 
 mod trace;
 
@@ -88,12 +95,17 @@ fn evidence_is_whole_or_absent_wherever_the_agent_is_killed() {
             let order = OrderId([9; 16]);
             let work = || {
                 trace::from_here();
-                let staged = host.responder.stage(order, &host.target(), Leave::Act).unwrap();
-                assert_eq!(staged.read(0, 1_000).unwrap(), SHELL);
+                let staged = host.responder.stage(&taking(order, Leave::Act), &host.target()).unwrap();
+                assert_eq!(opened(&staged), SHELL);
             };
             let end = trace::killed_before(n, work);
             let copy = host.responder.evidence.join(order.to_string());
-            assert!(!copy.exists() || fs::read(&copy).unwrap() == SHELL, "half a copy");
+            let found = host.responder.stage(&taking(order, Leave::Look), &host.target());
+            assert_eq!(
+                found.ok().map(|staged| opened(&staged) == SHELL),
+                copy.exists().then_some(true),
+                "half a copy"
+            );
 
             assert_eq!(trace::forked(work), End::Done);
             assert_eq!(names(&host.responder.evidence), [order.to_string()]);
@@ -235,7 +247,7 @@ impl Host {
             let reports: Vec<Report> =
                 batch.unwrap().records.iter().map(|r| serde_json::from_str(&r.body).unwrap()).collect();
             for order in orders {
-                let id = claimed(order).unwrap();
+                let id = mandate::claimed_id(order).unwrap();
                 let is_done = |r: &Report| matches!(r, Report::Receipt(r) if r.order == id && r.outcome == Outcome::Done { evidence: None });
                 let answers = reports.iter().filter(|r| is_done(r)).count();
                 assert_eq!(answers, 1, "{reports:?}");

@@ -5,8 +5,8 @@ use std::{fs, os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
 use ed25519_dalek::SigningKey;
 use khien_core::{
     Nonce, RunId, Sha256, Untrusted,
-    mandate::MAX_LIFE,
-    order::{FileTarget, Receipt},
+    mandate::{MAX_LIFE, Mandate},
+    order::{FileTarget, MemoryTarget, Receipt, ScanEnd, ScanScope, ScanTarget, ScanTotals},
     protocol::Mark,
     signature::{Purpose, Signed, operator_key},
     time::{self, SignedDuration},
@@ -14,7 +14,9 @@ use khien_core::{
 use tokio::sync::watch;
 
 use super::*;
-use crate::spool::Lane;
+use crate::{spool::Lane, watch::ordered::Wanted};
+
+mod network;
 
 const ME: AgentId = AgentId([1; 32]);
 const SHELL: &[u8] = concat!("<?php ev", "al($_POST['x']);").as_bytes();
@@ -72,6 +74,20 @@ impl Scene {
         let batch = self.desk.spool.next_batch(Lane::Urgent, 10_000, usize::MAX).await.unwrap();
         let records = batch.map_or(Vec::new(), |b| b.records);
         records.iter().map(|r| serde_json::from_str(&r.body).unwrap()).collect()
+    }
+
+    /// Returns all that waits for the hub when so much does.
+    async fn told(&self, many: usize) -> Vec<Report> {
+        let told = async {
+            loop {
+                let reports = self.reports().await;
+                if reports.len() >= many {
+                    return reports;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), told).await.unwrap()
     }
 
     async fn ack_all(&self) {
@@ -250,4 +266,164 @@ async fn what_orders_left_half_done_is_cleared_away_at_the_start() {
     for folder in [quarantine, evidence] {
         assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
     }
+}
+
+/// An order to scan.
+fn scan(scene: &Scene) -> (Order, ScanTarget) {
+    let target = ScanTarget::new("/srv".into(), 5, false).unwrap();
+    let mut mandate = Mandate { nonce: Nonce([6; 16]), ..scene.mandate() };
+    mandate.orders[0].verb = Verb::ScanPath(target.clone());
+    (order(&mandate), target)
+}
+
+#[tokio::test]
+async fn a_scan_goes_on_beside_other_orders_and_is_answered_once() {
+    let mut scene = Scene::new();
+    let (scans, mut asked) = Scans::channel();
+    scene.desk.scans = scans;
+    let ((scan, target), other) = (scan(&scene), order(&scene.mandate()));
+
+    scene.give(&scan).await;
+    scene.give(&scan).await;
+    scene.give(&other).await;
+
+    assert!(!scene.file().exists(), "the other order did not wait");
+    let wanted = asked.try_recv().unwrap();
+    assert_eq!(wanted.scope, ScanScope::Files(target));
+    assert!(asked.try_recv().is_err(), "it is handed over once");
+    let totals = ScanTotals { known: 2, ..ScanTotals::default() };
+    wanted.answer.send(Ok((ScanEnd::Whole, totals.clone()))).unwrap();
+    let reports = scene.told(2).await;
+    let wanted = Outcome::Scanned { ended: ScanEnd::Whole, totals };
+    assert!(matches!(&reports[1], Report::Receipt(r) if r.outcome == wanted), "{reports:?}");
+    scene.give(&scan).await;
+    assert_eq!(scene.reports().await.len(), 2, "it is not answered again");
+}
+
+#[tokio::test]
+async fn a_scan_over_which_the_agent_died_is_answered_as_cut_off_and_not_begun_again() {
+    let mut scene = Scene::new();
+    let (scans, _asked) = Scans::channel();
+    scene.desk.scans = scans;
+    scene.give(&scan(&scene).0).await;
+    assert_eq!(scene.reports().await, []);
+
+    let (scans, mut asked) = Scans::channel();
+    scene.desk.scans = scans;
+    scene.desk.take_up().await.unwrap();
+
+    let reports = scene.reports().await;
+    let cut_off = Outcome::Failed { reason: Reason::ScanCutOff };
+    assert!(matches!(&reports[..], [Report::Receipt(r)] if r.outcome == cut_off), "{reports:?}");
+    assert!(asked.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn more_scans_than_may_wait_are_answered_as_such() {
+    let mut scene = Scene::new();
+    let (scans, _asked) = Scans::channel();
+    scene.desk.scans = scans;
+    let target = scan(&scene).1;
+
+    for nonce in 10..19 {
+        let mut mandate = Mandate { nonce: Nonce([nonce; 16]), ..scene.mandate() };
+        mandate.orders[0].verb = Verb::ScanPath(target.clone());
+        scene.give(&order(&mandate)).await;
+    }
+
+    let reports = scene.reports().await;
+    let too_many = Outcome::Failed { reason: Reason::TooManyScans { limit: 8 } };
+    assert!(matches!(&reports[..], [Report::Receipt(r)] if r.outcome == too_many), "{reports:?}");
+}
+
+/// An order to stop a scan.
+fn stop(scene: &Scene, scan: OrderId, nonce: u8) -> Order {
+    let mut mandate = Mandate { nonce: Nonce([nonce; 16]), ..scene.mandate() };
+    mandate.orders[0].verb = Verb::StopScan { scan };
+    order(&mandate)
+}
+
+fn id(order: &Order) -> OrderId {
+    mandate::claimed_id(order).unwrap()
+}
+
+/// Returns how orders ended, in the order in which that was told.
+fn outcomes(reports: &[Report]) -> Vec<(OrderId, &Outcome)> {
+    fn one(report: &Report) -> (OrderId, &Outcome) {
+        let Report::Receipt(receipt) = report else { panic!("{report:?}") };
+        (receipt.order, &receipt.outcome)
+    }
+    reports.iter().map(one).collect()
+}
+
+const DONE: Outcome = Outcome::Done { evidence: None };
+
+#[tokio::test]
+async fn a_scan_that_goes_on_is_told_to_stop_and_answers_for_itself() {
+    let mut scene = Scene::new();
+    let (scans, mut asked) = Scans::channel();
+    scene.desk.scans = scans;
+    let scan = scan(&scene).0;
+    let stop = stop(&scene, id(&scan), 7);
+    scene.give(&scan).await;
+    let wanted = asked.try_recv().unwrap();
+    assert!(Wanted::claim(&wanted.claimed) && !*wanted.stop.borrow());
+
+    scene.give(&stop).await;
+    scene.give(&stop).await;
+
+    assert!(*wanted.stop.borrow());
+    assert_eq!(outcomes(&scene.told(1).await), [(id(&stop), &DONE)], "the scan has not ended yet");
+    let ended = (ScanEnd::Cancelled, ScanTotals { known: 2, ..ScanTotals::default() });
+    wanted.answer.send(Ok(ended.clone())).unwrap();
+    let cancelled = Outcome::Scanned { ended: ended.0, totals: ended.1 };
+    assert_eq!(outcomes(&scene.told(2).await)[1], (id(&scan), &cancelled));
+}
+
+#[tokio::test]
+async fn a_scan_that_waits_or_comes_later_does_not_begin_once_it_is_stopped() {
+    let mut scene = Scene::new();
+    let (scans, mut asked) = Scans::channel();
+    scene.desk.scans = scans;
+    let waits = scan(&scene).0;
+    let mut later = Mandate { nonce: Nonce([8; 16]), ..scene.mandate() };
+    later.orders[0].verb = Verb::ScanMemory(MemoryTarget::all());
+    let later = order(&later);
+
+    scene.give(&waits).await;
+    scene.give(&stop(&scene, id(&waits), 9)).await;
+    let told = scene.told(2).await;
+    scene.give(&stop(&scene, id(&later), 10)).await;
+    scene.give(&later).await;
+    let told_later = scene.told(4).await;
+
+    let cancelled = |totals| Outcome::Scanned { ended: ScanEnd::Cancelled, totals };
+    let files = cancelled(ScanTotals::default());
+    assert!(outcomes(&told).contains(&(id(&waits), &files)), "{told:?}");
+    let processes = cancelled(ScanTotals::of(khien_core::order::Counted::Processes));
+    assert_eq!(outcomes(&told_later)[3], (id(&later), &processes));
+    while let Ok(wanted) = asked.try_recv() {
+        assert!(!Wanted::claim(&wanted.claimed), "nobody begins it");
+    }
+}
+
+#[tokio::test]
+async fn stopping_what_the_agent_died_over_is_done_and_the_scan_stays_cut_off() {
+    let mut scene = Scene::new();
+    let (scans, _asked) = Scans::channel();
+    scene.desk.scans = scans;
+    let scan = scan(&scene).0;
+    let stop = stop(&scene, id(&scan), 7);
+    scene.give(&scan).await;
+    scene.desk.spool.begin_order(id(&stop), stop.clone(), Timestamp::now()).await.unwrap();
+
+    scene.desk.scans = Scans::channel().0;
+    scene.desk.take_up().await.unwrap();
+    scene.give(&stop).await;
+
+    let cut_off = Outcome::Failed { reason: Reason::ScanCutOff };
+    let told = scene.told(2).await;
+    let mut outcomes = outcomes(&told);
+    outcomes.sort_by_key(|(order, _)| *order == id(&stop));
+    assert_eq!(outcomes, [(id(&scan), &cut_off), (id(&stop), &DONE)]);
 }

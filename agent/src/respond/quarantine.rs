@@ -20,6 +20,7 @@ use khien_core::{
 use rustix::fs::Stat;
 
 use super::{Leave, Responder, aside::Aside, copy, place::Place, room, traits::Traits};
+use crate::config;
 
 /// The largest written form of a file's traits: every attribute at its limit is far beyond what file systems keep.
 const MAX_TRAITS: u64 = 4 << 20;
@@ -108,11 +109,8 @@ impl Room {
     /// Reads what is known of the file in the room; `None` if the room is empty.
     pub(super) fn read(&self, file: &FileTarget) -> Result<Option<Traits>, Reason> {
         use std::io::Read;
-        let opened = match File::open(self.0.join("traits.json")) {
-            Ok(opened) => opened,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(cannot_read(error)),
-        };
+        let found = config::existing(&self.0.join("traits.json")).map_err(cannot_read)?;
+        let Some(opened) = found else { return Ok(None) };
         let mut text = Vec::new();
         opened.take(MAX_TRAITS).read_to_end(&mut text).map_err(cannot_read)?;
         let traits: Traits = serde_json::from_slice(&text).map_err(|_| Reason::QuarantineDamaged)?;
@@ -124,7 +122,8 @@ impl Room {
 
     /// Opens the content in the room.
     pub(super) fn content(&self) -> Result<File, Reason> {
-        File::open(self.0.join("content")).map_err(cannot_read)
+        let found = config::existing(&self.0.join("content")).map_err(cannot_read)?;
+        found.ok_or_else(|| cannot_read(io::ErrorKind::NotFound.into()))
     }
 
     /// Empties the room, first of what makes it whole.

@@ -14,12 +14,14 @@ use std::{
 use khien_core::{OrderId, Sha256, Untrusted, order::FileTarget, reason::Reason};
 use rustix::fs::{CWD, RenameFlags};
 
-use super::{Leave, Responder};
+use super::{Leave, Responder, opened, taking};
 
 const SHELL: &[u8] = concat!("<?php ev", "al($_POST['x']);").as_bytes();
 const OTHER: &[u8] = b"a page that nobody named";
 /// How often the file is taken in each race.
 const ROUNDS: usize = 3_000;
+/// And in that for the folder above it.
+const FOLDER_ROUNDS: usize = 20_000;
 const ORDER: OrderId = OrderId([1; 16]);
 
 /// A host on which every sync is free, where there is one, so that thousands of rounds take seconds.
@@ -48,7 +50,7 @@ impl Host {
     }
 
     /// Takes the file and a copy of it again and again while two names are swapped all the time.
-    fn race(&self, swapped: [PathBuf; 2], check: impl Fn(Result<(), Reason>)) {
+    fn race(&self, swapped: [PathBuf; 2], rounds: usize, check: impl Fn(Result<(), Reason>)) {
         let (stop, swaps) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -58,19 +60,19 @@ impl Host {
                 }
             });
             let _stop = StopOnDrop(&stop);
-            for _ in 0..ROUNDS {
+            for _ in 0..rounds {
                 self.copies_only_what_was_named();
                 check(self.responder.quarantine_file(&self.target(), Leave::Act));
                 assert_eq!(fs::read(self.root.join("victim/a.php")).unwrap(), SHELL);
                 assert_eq!(fs::metadata(self.root.join("victim/a.php")).unwrap().nlink(), 1);
             }
         });
-        assert!(swaps.into_inner() > ROUNDS, "the names were swapped in every round");
+        assert!(swaps.into_inner() > rounds, "the names were swapped in every round");
     }
 
     fn copies_only_what_was_named(&self) {
-        if let Ok(staged) = self.responder.stage(ORDER, &self.target(), Leave::Act) {
-            assert_eq!(staged.read(0, 1_000).unwrap(), SHELL);
+        if let Ok(staged) = self.responder.stage(&taking(ORDER, Leave::Act), &self.target()) {
+            assert_eq!(opened(&staged), SHELL);
         }
         self.responder.let_go(ORDER);
         assert_eq!(fs::read_dir(&self.responder.evidence).unwrap().count(), 0);
@@ -126,7 +128,7 @@ fn a_folder_that_flips_to_a_link_never_leads_to_the_victim() {
     let real = PathBuf::from(format!("/proc/self/fd/{}/a.php", folder.as_raw_fd()));
     fs::write(&real, SHELL).unwrap();
 
-    host.race([site, link], |got| {
+    host.race([site, link], FOLDER_ROUNDS, |got| {
         assert_eq!(real.exists(), got.is_err(), "{got:?}");
         assert_eq!(host.was_kept(), got.is_ok(), "{got:?}");
         fs::write(&real, SHELL).unwrap();
@@ -143,7 +145,7 @@ fn a_file_that_flips_to_a_link_is_taken_itself_or_not_at_all() {
     fs::write(&names[0], SHELL).unwrap();
     symlink(host.root.join("victim/a.php"), &names[1]).unwrap();
 
-    host.race(names.clone(), |got| {
+    host.race(names.clone(), ROUNDS, |got| {
         let kinds = names.each_ref().map(|n| fs::symlink_metadata(n).ok().map(|m| m.is_symlink()));
         let links = kinds.iter().filter(|k| **k == Some(true)).count();
         assert!(links == 1 || swapping(&names), "the link stays: {kinds:?} {got:?}");
@@ -162,7 +164,7 @@ fn a_file_that_flips_to_another_is_taken_itself_or_not_at_all() {
     fs::write(&names[1], OTHER).unwrap();
     let other = fs::metadata(&names[1]).unwrap().ino();
 
-    host.race(names.clone(), |got| {
+    host.race(names.clone(), ROUNDS, |got| {
         let inodes: Vec<_> = fs::read_dir(host.root.join("site")).unwrap().flatten().collect();
         assert_eq!(inodes.len(), if got.is_ok() { 1 } else { 2 }, "{got:?}");
         put_again(&host, &names, got);

@@ -19,6 +19,12 @@ use rustix::fs::XattrFlags;
 
 use super::{Leave, Responder};
 
+mod disks;
+mod made;
+mod sealed;
+
+pub(crate) use sealed::{opened, taking};
+
 const SHELL: &[u8] = concat!("<?php ev", "al($_POST['x']);").as_bytes();
 
 struct Host {
@@ -391,7 +397,7 @@ fn the_agents_own_folder_is_out_of_reach() {
     fs::write(&own, SHELL).unwrap();
 
     assert_eq!(reason(host.quarantine(&target(&own))), Reason::OwnFolder);
-    assert!(host.responder.stage(OrderId([1; 16]), &target(&own), Leave::Act).is_err());
+    assert!(host.responder.stage(&taking(OrderId([1; 16]), Leave::Act), &target(&own)).is_err());
 }
 
 #[test]
@@ -410,31 +416,12 @@ fn an_order_past_its_time_is_only_looked_at() {
 }
 
 #[test]
-fn evidence_is_the_bytes_that_were_named_even_if_the_file_goes() {
-    let host = Host::new();
-    let file = host.drop_shell();
-    let order = OrderId([1; 16]);
-
-    let first = host.responder.stage(order, &file, Leave::Act).unwrap();
-    fs::remove_file(host.file()).unwrap();
-    let again = host.responder.stage(order, &file, Leave::Act).unwrap();
-
-    assert_eq!(again.preserved, first.preserved);
-    assert_eq!(again.read(0, 5).unwrap(), &SHELL[..5]);
-    assert_eq!(again.read(5, 1_000).unwrap(), &SHELL[5..]);
-    assert!(host.responder.stage(order, &file, Leave::Look).is_ok(), "it was taken in time");
-    host.responder.let_go(order);
-    assert_eq!(host.responder.stage(order, &file, Leave::Act).unwrap_err(), Reason::FileNotThere);
-    assert_eq!(host.responder.stage(order, &file, Leave::Look).unwrap_err(), Reason::ExpiredBefore);
-}
-
-#[test]
 fn evidence_with_other_content_is_not_taken() {
     let host = Host::new();
     let file = host.drop_shell();
     fs::write(host.file(), b"other").unwrap();
 
-    assert!(host.responder.stage(OrderId([1; 16]), &file, Leave::Act).is_err());
+    assert!(host.responder.stage(&taking(OrderId([1; 16]), Leave::Act), &file).is_err());
 
     assert_eq!(fs::read_dir(&host.responder.evidence).unwrap().count(), 0);
 }

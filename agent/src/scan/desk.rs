@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -40,7 +41,7 @@ pub(super) struct Desk {
 struct Entry {
     stage: Stage,
     /// Who changed it last, where that is known.
-    process: Option<Process>,
+    process: Option<Arc<Process>>,
     changed_again: bool,
     scans: u8,
     /// Whether its last scan took no time to speak of.
@@ -89,7 +90,7 @@ impl Desk {
     }
 
     /// Returns the next file to scan and who changed it last.
-    pub(super) fn next(&mut self) -> Option<(Untrusted, Option<Process>)> {
+    pub(super) fn next(&mut self) -> Option<(Untrusted, Option<Arc<Process>>)> {
         let path = self.ready.pop_front()?;
         let entry = self.files.get_mut(&path)?;
         entry.stage = Stage::Scanning;
@@ -208,11 +209,11 @@ mod tests {
     #[test]
     fn an_event_without_a_process_does_not_hide_who_wrote() {
         let mut desk = Desk::default();
-        let writer = Process::unknown(7);
-        desk.take(FileEvent { process: Some(writer.clone()), ..changed("/a") });
+        let writer = Some(Arc::new(Process::unknown(7)));
+        desk.take(FileEvent { process: writer.clone(), ..changed("/a") });
         desk.take(changed("/a"));
 
-        assert_eq!(desk.next(), Some(("/a".into(), Some(writer))));
+        assert_eq!(desk.next(), Some(("/a".into(), writer)));
     }
 
     fn changed(path: &str) -> FileEvent {

@@ -1,11 +1,10 @@
 //! Takes file events to the workers and reports what they found, or that they could not look.
 //!
-//! What changed goes first. What only a walk named is looked at when nothing else waits for a worker.
+//! What changed goes first. What only a walk named is looked at when nothing else waits for a worker. A large file is
+//! put back by its name until it has its turn.
 
 use std::{
-    ffi::OsStr,
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
+    fs::File,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -23,23 +22,24 @@ use khien_scan::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::{JoinSet, spawn_blocking},
+    task::{JoinError, JoinSet, spawn_blocking},
     time::{sleep_until, timeout},
 };
 use tracing::{debug, warn};
 
 use super::{
-    clean::{Clean, Stamp},
+    clean::{Clean, Content, Stamp},
     desk::Desk,
-    large::Large,
+    large::{Asked, Line},
+    opening::Openers,
     recent::Recent,
 };
 use crate::health::Meter;
 
-/// Files in work at once: enough that no worker waits for the next one to be opened.
-const AT_ONCE: usize = 4;
-/// How long opening may take; a file system in user space can hold it for ever.
-const OPENING: Duration = Duration::from_secs(10);
+/// Files in work at once: enough that no worker waits for the next ones to be opened.
+const AT_ONCE: usize = 24;
+/// How long it may take to ask what became of a file.
+const ANSWERING: Duration = Duration::from_secs(10);
 /// A worker that dies on a file gets it once more: the first death may have been another's fault.
 const TRIES: usize = 2;
 /// Files of which is remembered what was reported.
@@ -51,8 +51,39 @@ const QUIET: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(crate) struct Calm {
     pub(crate) event: FileEvent,
-    /// Dropped when the file was looked at.
-    pub(crate) done: oneshot::Sender<()>,
+    /// What a link in its place means.
+    pub(crate) link: Link,
+    /// Told how looking at the file ended; dropped when nobody looks any more.
+    pub(crate) done: oneshot::Sender<Ended>,
+}
+
+/// The end of a look at a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) looked: Looked,
+    pub(crate) took: Duration,
+    /// What was read; none if that was not all, or it changed meanwhile.
+    pub(crate) content: Option<Content>,
+}
+
+/// What a link in the place of a file means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// Who named it may have named a link: the file behind it is scanned.
+    Behind,
+    /// No link was named: somebody put it there, and it may lead anywhere.
+    Elsewhere,
+}
+
+/// How looking at a file ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// It was scanned, or there is a reason why not.
+    Scanned(ScanOutcome),
+    /// Something was found in it, and it holds more that could not be looked into.
+    Partly,
+    /// It was not there any more, or something else was in its place.
+    Gone,
 }
 
 /// The two ways in which files come.
@@ -64,9 +95,6 @@ pub(crate) struct Incoming {
     pub(crate) calm: mpsc::Receiver<Calm>,
 }
 
-/// What an examined file was, whether it changed under the scan, and how long that took; none of a calm one.
-type Done = Option<(Untrusted, bool, Duration)>;
-
 /// Scans every file that comes, until told to stop or the events end. While the gate is shut no scan begins.
 pub(crate) async fn run(
     mut incoming: Incoming,
@@ -75,41 +103,130 @@ pub(crate) async fn run(
     (meter, clean): (Arc<Meter>, Arc<Clean>),
     (mut shutdown, mut gate): (watch::Receiver<bool>, watch::Receiver<bool>),
 ) {
-    let context = Arc::new(Context::new(pool, reports, meter, clean));
-    let (mut desk, mut scans, mut open) = (Desk::default(), JoinSet::new(), true);
-    while open || !desk.is_idle() || !scans.is_empty() {
+    let (mut work, mut open) = (Work::new(Context::new(pool, reports, meter, clean)), true);
+    while open || !work.is_done() {
         let is_open = *gate.borrow_and_update();
-        while is_open
-            && context.has_room(scans.len())
-            && let Some((path, process)) = desk.next()
-        {
-            scans.spawn(Arc::clone(&context).changed(path, process));
+        if is_open {
+            work.begin();
         }
-        let (due, idle) = (desk.due(), context.has_room(scans.len()));
+        let (due, idle) = (work.desk.due(), work.has_room());
         tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
             Ok(()) = gate.changed() => {}
-            Some(done) = scans.join_next() => finish(&mut desk, done),
-            event = incoming.events.recv(), if open && desk.has_room() => match event {
-                Some(event) => desk.take(event),
+            Some(seen) = work.looks.join_next() => work.finish(seen),
+            Some(seen) = work.large.join_next() => work.finish(seen),
+            event = incoming.events.recv(), if open && work.desk.has_room() => match event {
+                Some(event) => work.desk.take(event),
                 None => open = false,
             },
-            () = context.large.came() => {}
-            () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => desk.wake(Instant::now()),
-            Some(calm) = incoming.calm.recv(), if idle && is_open => {
-                scans.spawn(Arc::clone(&context).calm(calm));
+            () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                work.desk.wake(Instant::now());
+            }
+            Some(Calm { event, link, done }) = incoming.calm.recv(), if idle && is_open => {
+                work.look(Asked { path: event.path, process: event.process, link, calm: Some(done) });
             }
         }
     }
 }
 
-/// The path is lost only if the task itself failed.
-fn finish(desk: &mut Desk, done: Result<Done, tokio::task::JoinError>) {
-    match done {
-        Ok(Some((path, changed, took))) => desk.done(path, changed, took, Instant::now()),
-        Ok(None) => {}
-        Err(e) => warn!(%e, "the scan of a file ended without a result"),
+/// The files in work, and those that wait.
+struct Work {
+    context: Arc<Context>,
+    desk: Desk,
+    /// Large files that wait for their turn.
+    line: Line,
+    looks: JoinSet<Seen>,
+    /// The large file that has its turn.
+    large: JoinSet<Seen>,
+}
+
+/// A file that was looked at.
+struct Seen {
+    file: Asked,
+    end: End,
+    took: Duration,
+}
+
+/// How a look at a file ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// With this; whether the file changed meanwhile, and what was read if not.
+    Done { looked: Looked, changed: bool, content: Option<Content> },
+    /// It is large: it waits for its turn.
+    Large,
+}
+
+impl End {
+    /// Nothing was read.
+    fn unread(looked: Looked) -> Self {
+        Self::Done { looked, changed: false, content: None }
+    }
+}
+
+/// Whether it is a large file's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Small,
+    Large,
+}
+
+impl Work {
+    fn new(context: Context) -> Self {
+        let (desk, line) = (Desk::default(), Line::default());
+        Self { context: Arc::new(context), desk, line, looks: JoinSet::new(), large: JoinSet::new() }
+    }
+
+    fn is_done(&self) -> bool {
+        self.desk.is_idle() && self.line.is_empty() && self.looks.is_empty() && self.large.is_empty()
+    }
+
+    /// Tells whether one more file may be opened.
+    fn has_room(&self) -> bool {
+        self.looks.len() < AT_ONCE
+    }
+
+    /// Begins with what waits, as far as there is room.
+    fn begin(&mut self) {
+        while self.has_room()
+            && let Some((path, process)) = self.desk.next()
+        {
+            self.look(Asked { path, process, link: Link::Behind, calm: None });
+        }
+        if self.large.is_empty()
+            && let Some(file) = std::iter::from_fn(|| self.line.next()).find(|file| !file.is_forgotten())
+        {
+            self.large.spawn(Arc::clone(&self.context).look(file, Turn::Large));
+        }
+    }
+
+    fn look(&mut self, file: Asked) {
+        if file.is_forgotten() {
+            return;
+        }
+        self.looks.spawn(Arc::clone(&self.context).look(file, Turn::Small));
+    }
+
+    /// The file is lost only if the task itself failed.
+    fn finish(&mut self, seen: Result<Seen, JoinError>) {
+        let Seen { file, end, took } = match seen {
+            Ok(seen) => seen,
+            Err(e) => return warn!(%e, "the scan of a file ended without a result"),
+        };
+        match (end, file.calm) {
+            (End::Large, calm) => {
+                if let Some(file) = self.line.put(Asked { calm, ..file }) {
+                    self.looks.spawn(Arc::clone(&self.context).leave(file));
+                }
+            }
+            // Who named it may not wait for it any more.
+            (End::Done { looked, content, .. }, Some(calm)) => {
+                let _ = calm.send(Ended { looked, took, content });
+            }
+            (End::Done { changed, .. }, None) => {
+                self.desk.done(file.path, changed, took, Instant::now());
+            }
+        }
     }
 }
 
@@ -118,18 +235,17 @@ struct Context {
     reports: mpsc::Sender<Report>,
     meter: Arc<Meter>,
     clean: Arc<Clean>,
+    openers: Openers,
     users: Users,
-    /// Files that wait for the worker for large ones, and not for those that the others wait for.
-    large: Large,
     memory: Mutex<Memory>,
 }
 
 /// What was said already, so that it is not said twice.
 struct Memory {
-    /// By path: the inode, its content and the pack with which it was reported.
-    found: Recent<Untrusted, (Inode, Sha256, u64)>,
-    /// Inodes on which workers died or ran out of time, and the pack with which they did.
-    parked: Recent<Inode, u64>,
+    /// By path: the inode, its content and the pack with which it was reported, and whether with who wrote it.
+    found: Recent<Untrusted, ((Inode, Sha256, u64), bool)>,
+    /// Inodes on which workers died or ran out of time, the pack with which they did, and which of the two it was.
+    parked: Recent<Inode, (u64, ScanOutcome)>,
     /// By path and outcome.
     troubled: Recent<(Untrusted, ScanOutcome), Instant>,
 }
@@ -141,100 +257,99 @@ impl Context {
             parked: Recent::new(REMEMBERED),
             troubled: Recent::new(REMEMBERED),
         };
-        let (users, large) = (Users::default(), Large::default());
-        Self { pool, reports, meter, clean, users, large, memory: Mutex::new(memory) }
+        let (openers, users) = (Openers::default(), Users::default());
+        Self { pool, reports, meter, clean, openers, users, memory: Mutex::new(memory) }
     }
 
-    /// Tells whether one more file may be opened while so many are in work.
-    fn has_room(&self, in_work: usize) -> bool {
-        in_work.saturating_sub(self.large.waiting()) < AT_ONCE
-    }
-
-    /// Looks at a file that changed.
-    async fn changed(self: Arc<Self>, path: Untrusted, process: Option<Process>) -> Done {
+    /// Looks at a file. Of one that changes while only a walk has named it there is an event.
+    async fn look(self: Arc<Self>, file: Asked, turn: Turn) -> Seen {
         let begun = Instant::now();
-        let changed = self.examine(&path, process).await;
-        Some((path, changed, begun.elapsed()))
-    }
-
-    /// Looks at a file that is only there. If it changes meanwhile, that has an event of its own.
-    async fn calm(self: Arc<Self>, calm: Calm) -> Done {
-        self.examine(&calm.event.path, calm.event.process).await;
-        drop(calm.done);
-        None
-    }
-
-    /// Scans one file and reports. Returns whether it changed meanwhile.
-    async fn examine(&self, path: &Untrusted, process: Option<Process>) -> bool {
-        match open(path).await {
-            Ok(opened) => self.scan(path, opened, process).await,
+        let end = match self.openers.open(&file.path, file.link).await {
+            Ok(opened) => self.scan(&file, opened, turn).await,
             Err(NotOpened::Elsewhere) => {
-                debug!(%path, "gone before it was scanned");
-                false
+                debug!(path = %file.path, "gone before it was scanned");
+                End::unread(Looked::Gone)
             }
-            Err(NotOpened::Unreadable) => {
-                self.meter.scanned(ScanOutcome::Unreadable);
-                self.trouble(path, ScanOutcome::Unreadable).await;
-                false
-            }
-        }
+            Err(NotOpened::Unreadable) => self.left(&file.path, ScanOutcome::Unreadable).await,
+        };
+        Seen { file, end, took: begun.elapsed() }
     }
 
-    async fn scan(&self, path: &Untrusted, opened: Opened, process: Option<Process>) -> bool {
-        let (Opened { file, inode }, begun) = (opened, SystemTime::now());
+    /// Leaves a large file for which there is no room. What is not remembered as clean, the next walk names again.
+    async fn leave(self: Arc<Self>, file: Asked) -> Seen {
+        let end = self.left(&file.path, ScanOutcome::LimitExceeded).await;
+        Seen { file, end, took: Duration::ZERO }
+    }
+
+    /// Counts and reports a file that was not scanned at all.
+    async fn left(&self, path: &Untrusted, outcome: ScanOutcome) -> End {
+        self.meter.scanned(outcome);
+        self.not_scanned(path, outcome, Vec::new()).await;
+        End::unread(Looked::Scanned(outcome))
+    }
+
+    async fn scan(&self, asked: &Asked, opened: Opened, turn: Turn) -> End {
+        let (path, Opened { file, inode }, begun) = (&asked.path, opened, SystemTime::now());
         if inode.size > self.pool.largest() {
-            self.meter.scanned(ScanOutcome::TooLarge);
-            self.trouble(path, ScanOutcome::TooLarge).await;
-            self.clean.keep(&Stamp::from(&inode), self.pool.version(), begun);
-            return false;
+            self.clean.keep(&Stamp::from(&inode), self.pool.version(), Content::UNREAD, begun);
+            return self.left(path, ScanOutcome::TooLarge).await;
         }
-        if self.is_parked(&inode) {
-            return false;
+        if let Some(outcome) = self.parked(&inode) {
+            return End::unread(Looked::Scanned(outcome));
         }
-        let _large = (inode.size > LARGE).then(|| self.large.enter()).flatten();
-        let Some((scan, now)) = self.try_scan(path, &file, &inode).await else {
-            self.trouble(path, ScanOutcome::Unreadable).await;
-            return false;
+        if inode.size > LARGE && turn == Turn::Small {
+            return End::Large;
+        }
+        let scan = match self.try_scan(path, &file, inode.size).await {
+            Ok(Some(scan)) => scan,
+            // It has grown since it was opened.
+            Ok(None) => return End::Large,
+            Err(_) => return self.left(path, ScanOutcome::Unreadable).await,
+        };
+        // What was appended meanwhile is in what was found. Where a worker did not come to look there is no hurry.
+        let now = match scan.now.clone().filter(|now| *now == inode) {
+            Some(now) => now,
+            None => inode_now(&file).await.unwrap_or_else(|| inode.clone()),
         };
         let (outcome, changed) = (scan.scanned.outcome, now != inode);
         if matches!(outcome, ScanOutcome::Crashed | ScanOutcome::Timeout) {
-            self.with_memory(|m| m.parked.put(inode.clone(), scan.pack));
+            self.with_memory(|m| m.parked.put(inode.clone(), (scan.pack, outcome)));
         }
         // A file in which something was found may hold more that could not be looked into.
         let worst = scan.unseen.iter().map(|unseen| unseen.why.outcome()).chain([outcome]).max();
-        if let Some(worst) = worst.filter(|worst| worst.is_trouble()) {
+        let worst = worst.filter(|worst| worst.is_trouble());
+        if let Some(worst) = worst {
             self.not_scanned(path, worst, scan.unseen.clone()).await;
         }
-        if outcome == ScanOutcome::Clean && !changed {
-            self.clean.keep(&Stamp::from(&inode), scan.pack, begun);
+        let content = scan.sha256.filter(|_| !changed).map(Content::from);
+        if let (ScanOutcome::Clean, Some(content)) = (outcome, content) {
+            self.clean.keep(&Stamp::from(&inode), scan.pack, content, begun);
         }
-        self.detections(path, &now, process, scan).await;
-        changed
+        let is_found = !scan.scanned.hits.is_empty();
+        self.detections(path, &now, asked.process.as_deref(), scan).await;
+        let looked = if is_found && worst.is_some() { Looked::Partly } else { Looked::Scanned(outcome) };
+        End::Done { looked, changed, content }
     }
 
-    /// Scans, once more if the worker died on it. Returns the inode as it is afterwards too: what was appended meanwhile is in
-    /// what was found.
-    async fn try_scan(
-        &self,
-        path: &Untrusted,
-        file: &std::fs::File,
-        before: &Inode,
-    ) -> Option<(FileScan, Inode)> {
-        let mut scan = self.pool.scan_file(file.try_clone().ok()?, path).await;
+    /// Scans, once more if the worker died on it. None if the file is large by now and was not when it was opened.
+    async fn try_scan(&self, path: &Untrusted, file: &File, size: u64) -> std::io::Result<Option<FileScan>> {
+        let mut scan = self.pool.scan_sized(file.try_clone()?, path, size).await;
         for _ in 1..TRIES {
-            if scan.scanned.outcome == ScanOutcome::Crashed {
-                scan = self.pool.scan_file(file.try_clone().ok()?, path).await;
+            if scan.as_ref().is_some_and(|scan| scan.scanned.outcome == ScanOutcome::Crashed) {
+                scan = self.pool.scan_sized(file.try_clone()?, path, size).await;
             }
         }
-        let now = Opened::now(file).unwrap_or_else(|_| before.clone());
-        Some((scan, now))
+        Ok(scan)
     }
 
-    async fn detections(&self, path: &Untrusted, inode: &Inode, process: Option<Process>, scan: FileScan) {
+    async fn detections(&self, path: &Untrusted, inode: &Inode, process: Option<&Process>, scan: FileScan) {
         // A list may know a file on which the rules ran out of time.
         let (false, Some(sha256)) = (scan.scanned.hits.is_empty(), scan.sha256) else { return };
         let identity = (inode.clone(), sha256, scan.pack);
-        if self.with_memory(|m| m.found.get(path) == Some(&identity)) {
+        let told =
+            self.with_memory(|m| m.found.get(path).filter(|(what, _)| *what == identity).map(|told| told.1));
+        // A walk may come upon a file before the event that says who wrote it.
+        if told.is_some_and(|with_process| with_process || process.is_none()) {
             return;
         }
         let facts = inode.facts(self.users.name(inode.owner()));
@@ -243,7 +358,7 @@ impl Context {
                 path: path.clone(),
                 sha256,
                 file: FileFacts { inside: hit.inside, ..facts.clone() },
-                process: process.clone(),
+                process: process.cloned(),
                 excerpts: hit.excerpts,
             };
             let subject = Subject::File(subject);
@@ -252,11 +367,7 @@ impl Context {
                 return;
             }
         }
-        self.with_memory(|m| m.found.put(path.clone(), identity));
-    }
-
-    async fn trouble(&self, path: &Untrusted, outcome: ScanOutcome) {
-        self.not_scanned(path, outcome, Vec::new()).await;
+        self.with_memory(|m| m.found.put(path.clone(), (identity, process.is_some())));
     }
 
     /// Reports that a file, or what is inside it, was not scanned to its end.
@@ -276,9 +387,10 @@ impl Context {
         }
     }
 
-    fn is_parked(&self, inode: &Inode) -> bool {
-        let pack = self.pool.version();
-        self.with_memory(|m| m.parked.get(inode) == Some(&pack))
+    /// Returns how the last scan of a file ended that is set aside.
+    fn parked(&self, inode: &Inode) -> Option<ScanOutcome> {
+        let version = self.pool.version();
+        self.with_memory(|m| m.parked.get(inode).filter(|(pack, _)| *pack == version).map(|(_, how)| *how))
     }
 
     fn with_memory<T>(&self, with: impl FnOnce(&mut Memory) -> T) -> T {
@@ -286,10 +398,8 @@ impl Context {
     }
 }
 
-async fn open(path: &Untrusted) -> Result<Opened, NotOpened> {
-    let path = PathBuf::from(OsStr::from_bytes(path.raw()));
-    match timeout(OPENING, spawn_blocking(move || Opened::at_or_behind(&path))).await {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(_)) | Err(_) => Err(NotOpened::Unreadable),
-    }
+/// Asks in a thread of its own: a file system that does not answer must hold up nothing else.
+async fn inode_now(file: &File) -> Option<Inode> {
+    let file = file.try_clone().ok()?;
+    timeout(ANSWERING, spawn_blocking(move || Opened::now(&file).ok())).await.ok()?.ok()?
 }

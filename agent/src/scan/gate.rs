@@ -1,4 +1,4 @@
-//! Holds scans back: when the host is busy and the allowance is used up, and when the sysadmin asked for a pause. Both
+//! Holds scans back: when others need the host and the allowance is used up, and when the sysadmin asked for a pause. Both
 //! are said at once; what waits is scanned afterwards.
 
 use std::{
@@ -11,6 +11,7 @@ use std::{
 use khien_core::{
     Timestamp, Untrusted,
     asset::{Coverage, Sensor, Sight},
+    policy::{Budget, Policy},
     reason::Reason,
 };
 use khien_scan::Pool;
@@ -18,16 +19,30 @@ use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
 };
+use tracing::info;
 
-use super::governor::Governor;
-use crate::{health::Meter, pause, watch::pace};
+use super::{
+    governor::Governor,
+    host::{Counters, Host, Short},
+    usage::Usage,
+};
+use crate::{
+    health::Meter,
+    pause::{self, Wish},
+};
 
 /// How often the account is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// For so long it stays said that scans were held back.
 const SAID: Duration = Duration::from_secs(60);
-/// Under this name the team sees it.
-const SCOPE: &str = "pace";
+/// Under these names the team sees why.
+const PAUSE: &str = "pace";
+const PROCESSORS: &str = "processors";
+const DISK: &str = "disk";
+const MEMORY: &str = "memory-pressure";
+
+/// The loaded pack's policy as it changes.
+type Policies = watch::Receiver<Option<Arc<Policy>>>;
 
 /// Opens and closes the gate.
 pub(crate) struct Keeper {
@@ -35,24 +50,22 @@ pub(crate) struct Keeper {
     meter: Arc<Meter>,
     /// Where the sysadmin's wish for a pause lies.
     home: PathBuf,
+    policy: Policies,
+    usage: Usage,
+    host: Host,
     governor: Governor,
-    /// By process: the clock ticks that it had used when it was last looked at.
-    used: HashMap<u32, u64>,
-    /// Until when it stays said that scans wait, or waited.
-    said: Option<Instant>,
+    /// What others needed at the last look.
+    short: Short,
+    /// By name: until when it stays said that scans wait, or waited.
+    said: HashMap<&'static str, Instant>,
 }
 
 impl Keeper {
     /// Makes one; the gate is open.
-    pub(crate) fn new(pool: Arc<Pool>, meter: Arc<Meter>, home: &Path) -> Self {
-        Self {
-            pool,
-            meter,
-            home: home.to_owned(),
-            governor: Governor::default(),
-            used: HashMap::new(),
-            said: None,
-        }
+    pub(crate) fn new(pool: Arc<Pool>, meter: Arc<Meter>, home: &Path, policy: Policies) -> Self {
+        let (usage, host, governor) = (Usage::default(), Host::default(), Governor::default());
+        let (home, short, said) = (home.to_owned(), Short::default(), HashMap::new());
+        Self { pool, meter, home, policy, usage, host, governor, short, said }
     }
 
     /// Sets the gate each second until told to stop: true lets scans through.
@@ -63,105 +76,156 @@ impl Keeper {
             tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 _ = beat.tick() => {
-                    let open = self.look(Instant::now(), Timestamp::now());
+                    let open = self.look(Counters::now(), Instant::now(), Timestamp::now());
                     gate.send_if_modified(|was| std::mem::replace(was, open) != open);
                 }
             }
         }
     }
 
-    fn look(&mut self, now: Instant, clock: Timestamp) -> bool {
-        let spent = self.spent();
-        let has_allowance = self.governor.may_go_on(spent, now, pace::waited());
-        let paused = pause::until(&self.home).filter(|until| *until > clock);
-        let reason = match paused {
-            Some(until) => Some(Reason::PausedBySysadmin { until }),
-            None if !has_allowance => Some(Reason::HostBusy),
+    fn look(&mut self, counters: Option<Counters>, now: Instant, clock: Timestamp) -> bool {
+        let budget = self.policy.borrow().as_ref().map(|policy| policy.budget).unwrap_or_default();
+        let used = self.usage.since(std::iter::once(std::process::id()).chain(self.pool.pids()));
+        let short = self.host.look(counters, &used, now);
+        self.others_need(short, &budget);
+        let verdict = self.governor.judge(&budget, &used, short, now);
+        let (percent, megabytes) = (budget.cpu_percent.get(), budget.io_mb_per_second.get());
+        let paused = match pause::wish(&self.home, clock) {
+            Some(Wish { until, cut: true }) => Some(Reason::PauseCut { until }),
+            Some(Wish { until, cut: false }) => Some(Reason::PausedBySysadmin { until }),
             None => None,
         };
-        let open = reason.is_none();
-        self.say(reason, now);
+        let open = verdict.open && paused.is_none();
+        let used_up = verdict.used_up;
+        self.say(PAUSE, paused, now);
+        self.say(PROCESSORS, used_up.processors.then_some(Reason::HostBusy { percent }), now);
+        self.say(DISK, used_up.disk.then_some(Reason::DiskBusy { megabytes }), now);
+        self.say(MEMORY, used_up.memory.then_some(Reason::MemoryShort), now);
         open
     }
 
-    /// Returns the processor time that this process and the workers used since the last look. What a new worker needs
-    /// to read its rules is not counted: nothing is scanned without it.
-    fn spent(&mut self) -> Duration {
-        let all = std::iter::once(std::process::id()).chain(self.pool.pids());
-        let now: HashMap<u32, u64> = all.filter_map(|pid| Some((pid, ticks(pid)?))).collect();
-        let more = |(pid, ticks): (&u32, &u64)| Some(ticks.saturating_sub(*self.used.get(pid)?));
-        let spent: u64 = now.iter().filter_map(more).sum();
-        self.used = now;
-        Duration::from_millis(spent.saturating_mul(1_000) / rustix::param::clock_ticks_per_second().max(1))
+    /// Has the walks and the workers know what others need.
+    fn others_need(&mut self, short: Short, budget: &Budget) {
+        self.meter.others_need(short.of_anything().then_some(budget.cpu_percent.get()));
+        self.pool.save_memory(short.memory);
+        self.pool.others_need_processors(short.processors);
+        if short != self.short {
+            info!(?short, host = %self.host, "what others need of the host changed");
+            self.short = short;
+        }
     }
 
     /// Says why scans wait. A host that is busy now and then is not said to be so each second anew.
-    fn say(&mut self, reason: Option<Reason>, now: Instant) {
+    fn say(&mut self, scope: &'static str, reason: Option<Reason>, now: Instant) {
         match reason {
             Some(reason) => {
-                let paused = matches!(reason, Reason::PausedBySysadmin { .. });
-                let sight = if paused { Sight::Blind } else { Sight::Reduced };
-                self.said = Some(if paused { now } else { now + SAID });
+                let sight = if scope == PAUSE { Sight::Blind } else { Sight::Reduced };
+                let until = if scope == PAUSE { now } else { now + SAID };
+                if self.said.insert(scope, until).is_none() {
+                    info!(%reason, "scans are held back");
+                }
                 self.meter.cover(Coverage {
                     sensor: Sensor::Scan,
-                    scope: Untrusted::from(SCOPE),
+                    scope: Untrusted::from(scope),
                     backend: "governor".to_owned(),
                     sight,
                     reason: Some(reason),
                 });
             }
-            None if self.said.is_some_and(|until| until <= now) => {
-                self.said = None;
-                self.meter.uncover(Sensor::Scan, &Untrusted::from(SCOPE));
+            None if self.said.get(scope).is_some_and(|until| *until <= now) => {
+                self.said.remove(scope);
+                self.meter.uncover(Sensor::Scan, &Untrusted::from(scope));
             }
             None => {}
         }
     }
 }
 
-/// Reads user and system time of a process from `/proc/PID/stat`, in clock ticks: fields 14 and 15 of proc(5).
-fn ticks(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
-    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    Some(user + system)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use khien_core::{policy::Within, time};
 
-    #[test]
-    fn the_time_that_a_process_uses_is_counted_once() {
-        let (mut keeper, _) = keeper(tempfile::tempdir().unwrap().path());
-        assert_eq!(keeper.spent(), Duration::ZERO, "what was used before the first look");
-        let (begun, mut spent) = (Instant::now(), Duration::ZERO);
-        while spent < Duration::from_millis(30) {
-            assert!(begun.elapsed() < Duration::from_secs(20), "working hard, yet no time was used");
-            std::hint::black_box((0..100_000u64).sum::<u64>());
-            spent += keeper.spent();
-        }
-    }
+    use super::{super::host::tests::Played, *};
 
     #[test]
     fn a_pause_shuts_the_gate_and_is_said_and_its_end_opens_it() {
         let home = tempfile::tempdir().unwrap();
-        let (mut keeper, meter) = keeper(home.path());
-        let clock: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let until: Timestamp = "2026-01-01T00:10:00Z".parse().unwrap();
-        let said = || meter.health(0).coverage.into_iter().find(|c| c.scope.raw() == SCOPE.as_bytes());
+        let mut site = Site::new(home.path());
+        let (clock, idle) = (Timestamp::now(), Played::idle(2.0));
+        let until = time::after(clock, time::SignedDuration::from_mins(10));
+        let look = |site: &mut Site, clock| site.keeper.look(Some(idle.counters()), Instant::now(), clock);
 
         pause::set(home.path(), until).unwrap();
-        assert!(!keeper.look(Instant::now(), clock));
-        assert_eq!(said().unwrap().reason, Some(Reason::PausedBySysadmin { until }));
+        assert!(!look(&mut site, clock));
+        assert_eq!(site.said(PAUSE), Some(Reason::PausedBySysadmin { until }));
 
-        assert!(keeper.look(Instant::now(), until));
-        assert_eq!(said(), None);
+        assert!(look(&mut site, until));
+        assert_eq!(site.said(PAUSE), None);
+
+        pause::set(home.path(), "2099-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        assert!(!look(&mut site, clock));
+        assert!(matches!(site.said(PAUSE), Some(Reason::PauseCut { .. })), "{:?}", site.said(PAUSE));
     }
 
-    fn keeper(home: &Path) -> (Keeper, Arc<Meter>) {
-        let meter = Arc::new(Meter::default());
-        let pool = Arc::new(Pool::start(Arc::clone(&meter) as _));
-        (Keeper::new(pool, Arc::clone(&meter), home), meter)
+    #[test]
+    fn what_others_need_slows_walks_by_the_packs_policy_until_they_need_it_no_more() {
+        let home = tempfile::tempdir().unwrap();
+        let mut site = Site::new(home.path());
+        let budget = Budget { cpu_percent: Within::new(7).unwrap(), ..Budget::default() };
+        let (begun, mut played) = (Instant::now(), Played::idle(2.0));
+        let mut play = |site: &mut Site, seconds: std::ops::Range<u32>, load: fn(&mut Played)| {
+            for second in seconds {
+                load(&mut played);
+                site.keeper.look(Some(played.counters()), begun + LOOK * second, Timestamp::now());
+            }
+        };
+        site.policy.send_replace(Some(Arc::new(Policy { budget, ..Policy::default() })));
+
+        play(&mut site, 0..20, |host| host.second(2.0, 0.9));
+        assert_eq!(site.meter.percent_while_busy(), Some(7));
+
+        play(&mut site, 20..80, |host| host.second(0.1, 0.0));
+        assert_eq!(site.meter.percent_while_busy(), None);
+    }
+
+    #[test]
+    fn a_budget_that_is_used_up_is_said_by_its_name_for_a_minute() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut site, now) = (Site::new(home.path()), Instant::now());
+        let reasons = [
+            (PROCESSORS, Reason::HostBusy { percent: 5 }),
+            (DISK, Reason::DiskBusy { megabytes: 5 }),
+            (MEMORY, Reason::MemoryShort),
+        ];
+        for (scope, reason) in &reasons {
+            site.keeper.say(scope, Some(reason.clone()), now);
+        }
+
+        for (scope, reason) in &reasons {
+            site.keeper.say(scope, None, now + SAID - LOOK);
+            assert_eq!(site.said(scope).as_ref(), Some(reason));
+            site.keeper.say(scope, None, now + SAID);
+            assert_eq!(site.said(scope), None);
+        }
+    }
+
+    struct Site {
+        keeper: Keeper,
+        meter: Arc<Meter>,
+        policy: watch::Sender<Option<Arc<Policy>>>,
+    }
+
+    impl Site {
+        fn new(home: &Path) -> Self {
+            let (meter, policy) = (Arc::new(Meter::default()), watch::Sender::new(None));
+            let pool = Arc::new(Pool::start(Arc::clone(&meter) as _));
+            let keeper = Keeper::new(pool, Arc::clone(&meter), home, policy.subscribe());
+            Self { keeper, meter, policy }
+        }
+
+        fn said(&self, scope: &str) -> Option<Reason> {
+            let all = self.meter.health(0).coverage;
+            all.into_iter().find(|c| c.scope.raw() == scope.as_bytes())?.reason
+        }
     }
 }

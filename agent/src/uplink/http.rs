@@ -3,7 +3,8 @@
 use std::{error::Error, net::SocketAddr, time::Duration};
 
 use khien_core::{
-    OrderId, Sha256,
+    OrderId, SealKey, Sha256,
+    api::Have,
     bundle::{FORM_PIECE, Form, MAX_FORM, MAX_PACK},
     protocol::{
         Ack, Batch, Enroll, Enrolled, HUB_NAME, Heartbeat, HeartbeatReply, Hello, MAX_BODY, MAX_INFLATED,
@@ -13,7 +14,7 @@ use khien_core::{
     untrusted,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, tls};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take where the hub has nothing to wait for.
@@ -80,17 +81,13 @@ impl From<reqwest::Error> for Trouble {
     }
 }
 
-/// How much of a piece of evidence the hub has.
-#[derive(Debug, Deserialize)]
-struct Have {
-    have: u64,
-}
-
 /// A client of the hub, connected when it is first used.
 #[derive(Debug)]
 pub(crate) struct Hub {
     client: Client,
     base: String,
+    /// The key to which evidence for it is sealed, as it said when the session began.
+    pub(crate) evidence_key: Option<SealKey>,
 }
 
 impl Hub {
@@ -115,7 +112,7 @@ impl Hub {
             builder = builder.identity(tls::Identity::from_pem(pem.as_bytes()).map_err(unusable)?);
         }
         let client = builder.build().map_err(unusable)?;
-        Ok(Self { client, base: format!("https://{HUB_NAME}:{port}/v1") })
+        Ok(Self { client, base: format!("https://{HUB_NAME}:{port}/v1"), evidence_key: None })
     }
 
     /// Enrols.
@@ -170,13 +167,14 @@ impl Hub {
         Ok(bytes)
     }
 
-    /// Returns how much of an order's evidence the hub has.
+    /// Returns how much of an order's sealed evidence the hub has.
     pub(crate) async fn evidence_had(&self, order: OrderId) -> Result<u64, Trouble> {
         let request = self.request(Method::GET, &format!("agent/evidence/{order}"), ANSWER);
         Ok(json::<Have>(answer(request, SMALL).await?)?.have)
     }
 
-    /// Sends a piece of an order's evidence and returns how much the hub has then.
+    /// Sends a piece of an order's sealed evidence and returns how much the hub has then. The size is that of the sealed bytes, the
+    /// digest that of what they open to.
     pub(crate) async fn send_evidence(
         &self,
         order: OrderId,

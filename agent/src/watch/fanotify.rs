@@ -1,8 +1,10 @@
 //! fanotify: the kernel's own report of every change on a whole file system, with the process that made it.
 //!
 //! One mark covers all of a file system, so a folder made a moment ago is seen like any other. What is outside the
-//! watched folders is dropped here. An event names a folder by handle; where that folder is now is asked at once.
+//! watched folders is dropped here. An event names a folder by handle; where that folder is now is asked at once. While much
+//! happens events gather before they are read, and what they bring is passed on together: who waits for it is woken once.
 
+mod gather;
 mod mask;
 mod orphans;
 mod places;
@@ -10,6 +12,7 @@ mod record;
 mod sys;
 
 use std::{
+    collections::HashMap,
     ffi::OsStr,
     hash::{BuildHasher, RandomState},
     io,
@@ -19,6 +22,7 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -26,6 +30,7 @@ use khien_core::{Timestamp, event::Process, reason::Reason};
 use tracing::{debug, warn};
 
 use self::{
+    gather::Gather,
     mask::Mask,
     orphans::{Orphan, Orphans},
     places::{Key, Lost, Places, path_of},
@@ -48,6 +53,9 @@ const SAME_FILE: Duration = Duration::from_secs(1);
 /// Writers remembered.
 const WRITERS: usize = 4_096;
 
+/// Processes of which a descriptor is kept open.
+const PINNED: usize = 32;
+
 /// With more room than this left in the buffer, the kernel had no other event.
 const LONGEST_EVENT: usize = 1 << 10;
 
@@ -57,6 +65,13 @@ pub(super) struct Fanotify {
     places: Places,
     orphans: Orphans,
     who: Who,
+    /// Who was asked for since the events were read that are being passed on, and whether it was there then. All of them had
+    /// happened by then, so that one answer holds for all of one process.
+    asked: HashMap<(u32, bool), Arc<Process>>,
+    /// Of the processes met last, by id. As long as one of its descriptors is open, the kernel makes another from it at half
+    /// the price.
+    pinned: Recent<i32, OwnedFd>,
+    gather: Gather,
     /// By process, folder and name: when it was looked up, and which watched file it is, if one.
     writers: Recent<u64, (Instant, Option<PathBuf>)>,
     hash: RandomState,
@@ -96,6 +111,9 @@ impl Fanotify {
             places: Places::default(),
             orphans: Orphans::default(),
             who: Who::default(),
+            asked: HashMap::new(),
+            pinned: Recent::new(PINNED),
+            gather: Gather::default(),
             writers: Recent::new(WRITERS),
             hash: RandomState::new(),
             buffer: vec![0; BUFFER],
@@ -121,17 +139,17 @@ impl Fanotify {
             debug!("what happened in folders that are gone is not known");
             sink.blind(self.sound);
         }
+        thread::sleep(self.gather.rest(Instant::now()));
         if !sys::wait(self.group.as_fd(), at_most)? {
             self.sound = Timestamp::now();
             return Ok(());
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let reading = Timestamp::now();
+        let (reading, began) = (Timestamp::now(), Instant::now());
         let read = rustix::io::read(&self.group, &mut buffer[..]);
         if let Ok(length) = read {
-            for event in record::events(&buffer[..length]) {
-                self.pass_on(&event, Out { sink, walker });
-            }
+            let stranger = self.pass_on_all(&buffer[..length], Out { sink, walker });
+            self.gather.read(began, length, stranger);
             if length < BUFFER - LONGEST_EVENT {
                 self.sound = reading;
             }
@@ -143,8 +161,23 @@ impl Fanotify {
         }
     }
 
+    /// Passes on what was read. Returns whether it brought a process that was not known.
+    fn pass_on_all(&mut self, read: &[u8], out: Out<'_>) -> bool {
+        self.asked.clear();
+        let strangers = self.who.strangers();
+        out.sink.together(|| record::events(read).for_each(|event| self.pass_on(&event, out)));
+        self.who.strangers() != strangers
+    }
+
     fn pass_on(&mut self, event: &Event<'_>, out: Out<'_>) {
         let process = event.pidfd.and_then(sys::adopt);
+        self.tell_apart(event, process.as_ref(), out);
+        if let Some(process) = process {
+            self.pinned.put(event.pid, process);
+        }
+    }
+
+    fn tell_apart(&mut self, event: &Event<'_>, process: Option<&OwnedFd>, out: Out<'_>) {
         let mask = Mask(event.mask);
         if mask.is_overflow() {
             warn!("the kernel dropped file events");
@@ -160,8 +193,8 @@ impl Fanotify {
             return;
         }
         match mask.is_only_write() {
-            true => self.wrote(event, process.as_ref(), out),
-            false => self.happened(event, process.as_ref(), out),
+            true => self.wrote(event, process, out),
+            false => self.happened(event, process, out),
         }
     }
 
@@ -314,19 +347,25 @@ impl Fanotify {
     }
 
     /// Asks who it was. A process id without a living process behind it may be another's by now.
-    fn process(&mut self, event: &Event<'_>, process: Option<&OwnedFd>) -> Option<Process> {
+    fn process(&mut self, event: &Event<'_>, process: Option<&OwnedFd>) -> Option<Arc<Process>> {
         let pid = u32::try_from(event.pid).ok().filter(|pid| *pid > 0)?;
+        let asked = (pid, process.is_some());
+        if let Some(known) = self.asked.get(&asked) {
+            return Some(Arc::clone(known));
+        }
         let is_its_own = || match (event.pidfd, process) {
             (None, _) => true,
             (Some(_), Some(process)) => sys::is_there(process.as_fd()),
             (Some(_), None) => false,
         };
-        Some(self.who.is(pid, is_its_own))
+        let who = self.who.is(pid, is_its_own);
+        self.asked.insert(asked, Arc::clone(&who));
+        Some(who)
     }
 }
 
 /// Passes a name on to the scan, or a folder that was moved here to the walk.
-fn pass_on(mask: Mask, path: PathBuf, who: Option<Process>, out: Out<'_>) {
+fn pass_on(mask: Mask, path: PathBuf, who: Option<Arc<Process>>, out: Out<'_>) {
     if !out.sink.watches(&path) {
         match mask.is_closed() {
             true => out.sink.closed(&path),
@@ -338,7 +377,7 @@ fn pass_on(mask: Mask, path: PathBuf, who: Option<Process>, out: Out<'_>) {
             out.walker.tree(path);
         }
     } else if mask.is_closed() {
-        out.sink.changed(path, who);
+        out.sink.changed(&path, who);
     } else if mask.is_new() {
         out.sink.appeared(path, who, mask.is_moved_in());
     } else if mask.is_write() {
@@ -366,5 +405,11 @@ pub(super) fn is_nameless(name: &[u8]) -> bool {
 
 /// An event about a folder itself may name it as the dot in it.
 fn joined(folder: &Path, name: &[u8]) -> PathBuf {
-    if name == b"." { folder.to_owned() } else { folder.join(OsStr::from_bytes(name)) }
+    if name == b"." {
+        return folder.to_owned();
+    }
+    let mut path = PathBuf::with_capacity(folder.as_os_str().len() + 1 + name.len());
+    path.push(folder);
+    path.push(OsStr::from_bytes(name));
+    path
 }

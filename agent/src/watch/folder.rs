@@ -9,10 +9,12 @@ use std::{
 };
 
 use khien_core::{
-    Timestamp,
+    Timestamp, Untrusted,
     asset::{Coverage, Sensor, Sight},
+    policy::Policy,
     reason::{Reason, quoted},
 };
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
@@ -21,6 +23,7 @@ use super::{
     inotify::{Inotify, Short},
     mounts::{self, Mount},
     observing::Observing,
+    real::{Real, real},
     sink::Sink,
     walker::{Walker, scope},
 };
@@ -34,6 +37,11 @@ pub(super) struct Folders {
     pub(super) lacking: Reason,
     /// What lies in the folders and is not followed.
     pub(super) links: Gaps,
+    /// Mounts in the folders that are left out.
+    pub(super) mounts: Gaps,
+    pub(super) policy: watch::Receiver<Option<Arc<Policy>>>,
+    /// Whether mounts from the network are watched, as the policy said last.
+    pub(super) network_mounts: bool,
     /// What is told of and not scanned.
     pub(super) observing: Observing,
     pub(super) inotify: Arc<Inotify>,
@@ -46,7 +54,8 @@ pub(super) struct Folders {
 #[derive(Debug)]
 pub(super) struct Folder {
     asked: PathBuf,
-    there: Option<There>,
+    /// What is there, or why nothing of it is seen.
+    there: Result<There, Reason>,
     /// Whether it was looked at once.
     known: bool,
     /// The mounts below it that are watched.
@@ -65,16 +74,28 @@ struct There {
 
 impl From<PathBuf> for Folder {
     fn from(asked: PathBuf) -> Self {
-        Self { asked, there: None, known: false, mounts: BTreeSet::new() }
+        Self { asked, there: Err(Reason::FolderMissing), known: false, mounts: BTreeSet::new() }
     }
 }
 
 impl There {
-    fn at(asked: &Path, mounts: &[Mount]) -> Option<Self> {
-        let path = asked.canonicalize().ok()?;
-        let meta = path.metadata().ok().filter(|m| m.is_dir())?;
+    /// A folder that was named on a mount that is left out is looked at all the same. One that only leads there is not: a
+    /// link is made by others than those who name folders to the agent.
+    fn at(asked: &Path, mounts: &[Mount], left_out: &[PathBuf]) -> Result<Self, Reason> {
+        let is_elsewhere = |mount: &&PathBuf| !asked.starts_with(mount);
+        let elsewhere: Vec<PathBuf> = left_out.iter().filter(is_elsewhere).cloned().collect();
+        let path = match real(asked, &elsewhere) {
+            Ok(Real::At(path)) => path,
+            Ok(Real::LeftOut(point)) => {
+                let mount = mounts.iter().rfind(|mount| mount.point == point);
+                let kind = mount.map_or_else(Untrusted::default, |mount| quoted(&mount.kind));
+                return Err(Reason::NetworkMount { kind, others: 0 });
+            }
+            Err(_) => return Err(Reason::FolderMissing),
+        };
+        let meta = path.metadata().ok().filter(|m| m.is_dir()).ok_or(Reason::FolderMissing)?;
         let mount = mounts::of(mounts, &path).map(|mount| mount.id);
-        Some(Self { path, device: meta.dev(), inode: meta.ino(), mount })
+        Ok(Self { path, device: meta.dev(), inode: meta.ino(), mount })
     }
 
     /// Returns the mounts below it.
@@ -89,7 +110,10 @@ impl Folders {
     pub(super) fn look_after(&mut self, since: Option<Timestamp>) {
         // Before anything is watched: a mount that is made meanwhile is a new one the next time.
         let mounts = mounts::read().unwrap_or_default();
-        let now: Vec<Option<There>> = self.folders.iter().map(|f| There::at(&f.asked, &mounts)).collect();
+        self.leave_out(&mounts);
+        let left_out = self.sink.left_out();
+        let now: Vec<Result<There, Reason>> =
+            self.folders.iter().map(|f| There::at(&f.asked, &mounts, &left_out)).collect();
         self.observe(&mounts);
         // First the borders, then the marks: an event must not come before it is wanted.
         self.sink.watch(now.iter().flatten().map(|there| there.path.clone()).collect());
@@ -102,13 +126,34 @@ impl Folders {
             }
             let asked = folder.asked.clone();
             folder.there = there.clone();
-            folder.mounts = there.as_ref().map(|there| there.below(&mounts)).unwrap_or_default();
+            folder.mounts = there.as_ref().map_or_else(|_| BTreeSet::new(), |there| there.below(&mounts));
             match there {
-                None => self.cover(&asked, "none", Sight::Blind, Some(Reason::FolderMissing)),
-                Some(there) => self.appeared(&asked, &there, first, since),
+                Err(why) => self.cover(&asked, "none", Sight::Blind, Some(why)),
+                Ok(there) => self.appeared(&asked, &there, first, since),
             }
         }
         self.links.links(&self.sink.links.outward(&self.sink));
+        let left_out = |mount: &&Mount| mount.is_remote() && self.is_left_out(mount);
+        let left_out: Vec<&Mount> = mounts.iter().filter(left_out).collect();
+        self.mounts.mounts(&left_out);
+    }
+
+    /// Takes note which mounts the policy leaves out. When it says otherwise than before, all folders are watched anew.
+    fn leave_out(&mut self, mounts: &[Mount]) {
+        let wanted = self.policy.borrow().as_ref().is_some_and(|policy| policy.network_mounts);
+        if std::mem::replace(&mut self.network_mounts, wanted) != wanted {
+            self.folders.iter_mut().for_each(|folder| folder.there = Err(Reason::FolderMissing));
+        }
+        let remote = mounts.iter().filter(|mount| !wanted && mount.is_remote());
+        self.sink.leave_out(remote.map(|mount| mount.point.clone()).collect());
+    }
+
+    /// Tells whether a mount lies in a watched folder and is not watched with it.
+    fn is_left_out(&self, mount: &Mount) -> bool {
+        let in_folder = |there: &There| mount.point.starts_with(&there.path);
+        self.folders.iter().filter_map(|f| f.there.as_ref().ok()).any(in_folder)
+            && !self.sink.watches(&mount.point)
+            && !self.sink.excludes(&mount.point)
     }
 
     fn appeared(&mut self, asked: &Path, there: &There, first: bool, since: Option<Timestamp>) {
@@ -156,7 +201,7 @@ impl Folders {
         let own = mounts::of(&mounts, path).ok_or(Reason::MountUnknown)?;
         fanotify.mark(own).map_err(does_not_work)?;
         let (mut notify, mut unseen) = (Vec::new(), Vec::new());
-        for mount in mounts::below(&mounts, path).filter(|m| !self.sink.excludes(&m.point)) {
+        for mount in mounts::below(&mounts, path).filter(|m| self.sink.watches(&m.point)) {
             if let Err(e) = fanotify.mark(mount) {
                 warn!(point = %scope(&mount.point), mount.kind, %e, "a mount is watched without fanotify");
                 let list = if self.inotify.add(&mount.point).is_ok() { &mut notify } else { &mut unseen };
@@ -170,10 +215,10 @@ impl Folders {
     /// File systems may be mounted in a watched folder at any time: those that were not there before are watched too.
     fn watch_new_mounts(&mut self, number: usize, mounts: &[Mount]) {
         let Some(folder) = self.folders.get_mut(number) else { return };
-        let Some(there) = folder.there.clone() else { return };
+        let Ok(there) = folder.there.clone() else { return };
         let before = std::mem::replace(&mut folder.mounts, there.below(mounts));
         for mount in mounts::below(mounts, &there.path).filter(|m| !before.contains(&m.id)) {
-            if self.sink.excludes(&mount.point) {
+            if !self.sink.watches(&mount.point) {
                 continue;
             }
             let marked = self.fanotify.as_mut().is_some_and(|fanotify| fanotify.mark(mount).is_ok());
@@ -189,7 +234,7 @@ impl Folders {
         self.fanotify = None;
         self.lacking = Reason::FanotifyFailed { error: e.into() };
         for folder in &mut self.folders {
-            folder.there = None;
+            folder.there = Err(Reason::FolderMissing);
         }
         self.observing = Observing::default();
         self.walker.blind(Timestamp::now(), self.lacking.clone());

@@ -6,6 +6,8 @@
 mod moves;
 
 use std::{
+    collections::VecDeque,
+    fs::DirEntry,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -27,8 +29,9 @@ use super::{
 };
 use crate::activity::Change;
 
-/// When nothing came for so long after an event, the kernel's queue was empty then: up to there nothing was lost.
-const IDLE: Duration = Duration::from_millis(5);
+/// When nothing came for so long after an event, the kernel's queue was empty then: up to there nothing was lost. Long
+/// enough that a busy host does not make it look empty by not giving this thread a turn.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// The same said again of a name within this time is not told again.
 const SAME: Duration = Duration::from_secs(1);
@@ -98,6 +101,26 @@ impl Inotify {
         Ok(())
     }
 
+    /// Watches a folder and all below it, or of a larger tree so many folders, those that are nearest to it. Returns whether
+    /// that is all.
+    pub(super) fn add_up_to(&self, folder: &Path, most: usize) -> notify::Result<bool> {
+        let left_out = self.teller.sink.left_out();
+        let mut found: Vec<PathBuf> = nearest_first(folder, &left_out).take(most + 1).collect();
+        if found.len() <= most {
+            return self.add(folder).map(|()| true);
+        }
+        found.truncate(most);
+        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        for folder in found {
+            match watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Err(e) if !is_passed(&e) => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
     /// Makes sure that a tree in one of the watched folders is watched to its leaves.
     pub(super) fn cover(&self, tree: &Path) {
         let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,29 +133,58 @@ impl Inotify {
 
     fn watch(&self, folder: &Path) -> notify::Result<()> {
         let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let left_out = self.teller.sink.left_out();
+        if left_out.iter().any(|mount| mount.starts_with(folder) && mount != folder) {
+            return one_by_one(&mut watcher, folder, &left_out);
+        }
         match watcher.watch(folder, RecursiveMode::Recursive) {
-            Err(e) if is_denied(&e) => one_by_one(&mut watcher, folder),
+            Err(e) if is_denied(&e) => one_by_one(&mut watcher, folder, &left_out),
             done => done,
         }
     }
 }
 
-/// Watches the folders of a tree that can be read. notify gives up a whole tree for one that cannot; those are told by
-/// the walk, which cannot read them either.
-fn one_by_one(watcher: &mut RecommendedWatcher, tree: &Path) -> notify::Result<()> {
+/// Watches the folders of a tree that can be read and are not left out. notify gives up a whole tree for one that cannot;
+/// those are told by the walk, which cannot read them either.
+fn one_by_one(watcher: &mut RecommendedWatcher, tree: &Path, left_out: &[PathBuf]) -> notify::Result<()> {
     watcher.watch(tree, RecursiveMode::NonRecursive)?;
     let mut waiting = vec![tree.to_owned()];
     while let Some(folder) = waiting.pop() {
-        let below = folder.read_dir().into_iter().flatten().flatten();
-        for entry in below.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
-            match watcher.watch(&entry.path(), RecursiveMode::NonRecursive) {
-                Ok(()) => waiting.push(entry.path()),
-                Err(e) if is_denied(&e) || matches!(e.kind, notify::ErrorKind::PathNotFound) => {}
+        for below in folders_in(&folder, left_out) {
+            match watcher.watch(&below, RecursiveMode::NonRecursive) {
+                Ok(()) => waiting.push(below),
+                Err(e) if is_passed(&e) => {}
                 Err(e) => return Err(e),
             }
         }
     }
     Ok(())
+}
+
+/// Returns the folders below one, those that are nearest to it first.
+fn nearest_first(tree: &Path, left_out: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    let mut waiting = VecDeque::from([tree.to_owned()]);
+    let mut found = VecDeque::new();
+    std::iter::from_fn(move || {
+        while found.is_empty() {
+            found.extend(folders_in(&waiting.pop_front()?, left_out));
+        }
+        let next: PathBuf = found.pop_front()?;
+        waiting.push_back(next.clone());
+        Some(next)
+    })
+}
+
+/// Returns the folders in one that are not left out.
+fn folders_in(folder: &Path, left_out: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let all = folder.read_dir().into_iter().flatten().flatten().filter(is_folder);
+    all.map(|entry| entry.path()).filter(|path| !left_out.contains(path))
+}
+
+/// Tells whether a folder is gone or closed, and the others are to be watched all the same.
+fn is_passed(e: &notify::Error) -> bool {
+    is_denied(e) || matches!(e.kind, notify::ErrorKind::PathNotFound)
 }
 
 fn is_denied(e: &notify::Error) -> bool {
@@ -153,7 +205,7 @@ impl Teller {
         match event.kind {
             EventKind::Modify(ModifyKind::Data(_)) => self.sink.wrote(path, None),
             EventKind::Access(AccessKind::Close(AccessMode::Write)) if watched => {
-                self.sink.changed(path.clone(), None);
+                self.sink.changed(path, None);
             }
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.sink.closed(path),
             EventKind::Create(CreateKind::Folder) if watched => self.walker.tree(path.clone()),
@@ -232,5 +284,30 @@ fn trouble(e: &notify::Error, sound: Timestamp, walker: &Walker, short: &Short) 
             warn!(%e, "file events cannot be read");
             walker.blind(sound, Reason::EventsUnreadable);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn of_a_large_tree_the_nearest_folders_are_watched_and_it_is_said_that_these_are_not_all() {
+        let tree = tempfile::tempdir().unwrap();
+        let at = tree.path().canonicalize().unwrap();
+        ["a/deep/deeper", "b", "c"].iter().for_each(|below| fs::create_dir_all(at.join(below)).unwrap());
+        std::os::unix::fs::symlink("/", at.join("link")).unwrap();
+        let sink = Arc::new(Sink::new(tokio::sync::mpsc::channel(1).0, Vec::new(), Arc::default()));
+        sink.leave_out(vec![at.join("c")]);
+        let inotify = Inotify::new(sink, Arc::default(), Box::new(|| {})).unwrap();
+
+        let found: Vec<PathBuf> = nearest_first(&at, &[at.join("c")]).collect();
+
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found[2..], [at.join("a/deep"), at.join("a/deep/deeper")]);
+        assert!(inotify.add_up_to(&at, 4).unwrap());
+        assert!(!inotify.add_up_to(&at, 3).unwrap());
     }
 }

@@ -13,7 +13,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::sink::Sink;
+use super::{
+    real::{Real, real},
+    sink::Sink,
+};
 use crate::scan::recent::Recent;
 
 /// Files with several names of which one is remembered.
@@ -35,7 +38,7 @@ pub(super) struct Links {
 pub(super) enum Leads {
     /// To a regular file outside.
     File(Metadata),
-    /// To a folder outside.
+    /// To a folder outside, or onto a mount that is left out.
     Folder(PathBuf),
     /// To nothing, to what is watched under its own name, or to what has no content.
     Nowhere,
@@ -99,18 +102,18 @@ fn is_there(path: &Path, key: (u64, u64)) -> bool {
 
 /// Tells where a symbolic link leads in the end.
 pub(super) fn leads(link: &Path, sink: &Sink) -> Leads {
-    let real = || -> io::Result<(PathBuf, Metadata)> {
+    let place = || -> io::Result<Leads> {
         if !link.symlink_metadata()?.is_symlink() {
-            return Err(io::ErrorKind::InvalidInput.into());
+            return Ok(Leads::Nowhere);
         }
-        let real = link.canonicalize()?;
-        let meta = real.symlink_metadata()?;
-        Ok((real, meta))
+        let path = match real(link, &sink.left_out())? {
+            Real::LeftOut(mount) => return Ok(Leads::Folder(mount)),
+            Real::At(path) if sink.watches(&path) || sink.excludes(&path) => return Ok(Leads::Nowhere),
+            Real::At(path) => path,
+        };
+        let meta = path.symlink_metadata()?;
+        let folder = meta.is_dir().then_some(Leads::Folder(path));
+        Ok(if meta.is_file() { Leads::File(meta) } else { folder.unwrap_or(Leads::Nowhere) })
     };
-    match real() {
-        Ok((real, _)) if sink.watches(&real) || sink.excludes(&real) => Leads::Nowhere,
-        Ok((_, meta)) if meta.is_file() => Leads::File(meta),
-        Ok((real, meta)) if meta.is_dir() => Leads::Folder(real),
-        Ok(_) | Err(_) => Leads::Nowhere,
-    }
+    place().unwrap_or(Leads::Nowhere)
 }

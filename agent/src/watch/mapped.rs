@@ -1,5 +1,6 @@
 //! Watched files that a process has mapped to write to: no event tells of such a write, and the file gets a new time only
-//! when the kernel writes it out. So each such file is taken to be written to, now and then.
+//! when the kernel writes it out. So each such file is taken to be written to, once a minute, in a thread that waits for
+//! no scan.
 
 use std::{
     collections::BTreeMap,
@@ -8,17 +9,55 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::unix::ffi::OsStrExt,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
-use super::{process::Who, sink::Sink};
+use tokio::sync::watch;
+
+use super::{LOOK, pace, process::Who, sink::Sink, walker::stopped};
+
+/// From one look to the next.
+const EVERY: Duration = Duration::from_secs(60);
 
 /// More of one `/proc/PID/maps` is not read: some hundred thousand mappings.
 const MAX_MAPS: u64 = 16 << 20;
 /// Files that are told of in one look.
 const MOST: usize = 4_096;
 
+/// What the thread works with.
+pub(super) struct Mapped {
+    pub(super) sink: Arc<Sink>,
+    /// The version of the loaded pack; 0 is none: then there is nothing to look for.
+    pub(super) pack: Arc<AtomicU64>,
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+impl Mapped {
+    /// Starts the thread. It ends after shutdown.
+    pub(super) fn start(self) -> std::io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("watch-mapped".to_owned()).spawn(move || self.run())
+    }
+
+    fn run(self) {
+        pace::give_way();
+        let (mut who, mut next) = (Who::default(), Instant::now());
+        while !stopped(&self.shutdown) {
+            if self.pack.load(Ordering::Relaxed) > 0 && Instant::now() >= next {
+                look(&self.sink, &mut who);
+                next = Instant::now() + EVERY;
+            }
+            thread::park_timeout(LOOK);
+        }
+    }
+}
+
 /// Takes note of every watched file that is mapped to be written to. Returns how many there are.
-pub(super) fn look(sink: &Sink, who: &mut Who) -> usize {
+fn look(sink: &Sink, who: &mut Who) -> usize {
     let own = std::process::id();
     let mut found = BTreeMap::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -75,11 +114,11 @@ fn unescaped(path: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         io::Write,
-        process::{Command, Stdio},
-        sync::Arc,
+        path::Path,
+        process::{Child, Command, Stdio},
     };
 
     use tokio::sync::mpsc;
@@ -95,12 +134,7 @@ mod tests {
         let (events, mut told) = mpsc::channel(8);
         let sink = Sink::new(events, Vec::new(), Arc::default());
         sink.watch(vec![at.clone()]);
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", acts::TEST, "--nocapture"]).env(acts::NAME, "mmap and stay");
-        command.env("I", &at).env("O", &at).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut holder = command.spawn().unwrap();
-        let said = BufReader::new(holder.stdout.take().unwrap()).lines();
-        assert!(said.map_while(Result::ok).any(|line| line == acts::DONE));
+        let mut holder = holder(&at);
 
         let found = look(&sink, &mut Who::default());
 
@@ -111,6 +145,17 @@ mod tests {
         holder.stdin.take().unwrap().write_all(b"\n").unwrap();
         holder.wait().unwrap();
         assert_eq!(look(&sink, &mut Who::default()), 0);
+    }
+
+    /// Starts a process that keeps the file `f` of a folder mapped until its input ends.
+    pub(in crate::watch) fn holder(folder: &Path) -> Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", acts::TEST, "--nocapture"]).env(acts::NAME, "mmap and stay");
+        command.env("I", folder).env("O", folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut holder = command.spawn().unwrap();
+        let said = BufReader::new(holder.stdout.take().unwrap()).lines();
+        assert!(said.map_while(Result::ok).any(|line| line == acts::DONE));
+        holder
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The mounts that this thread sees, from `/proc/thread-self/mountinfo`.
 
 use std::{
+    collections::HashSet,
     ffi::OsString,
     io,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
+
+use khien_scan::filesystem::{Answers, answers};
 
 /// File systems without files that anyone stored.
 const WITHOUT_CONTENT: [&str; 18] = [
@@ -31,16 +34,21 @@ const WITHOUT_CONTENT: [&str; 18] = [
 
 /// A place where a file system is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(crate) struct Mount {
     /// The kernel's number of this mount: one that is made again at the same place has another.
     pub(super) id: u64,
-    pub(super) point: PathBuf,
-    pub(super) kind: String,
+    pub(crate) point: PathBuf,
+    pub(crate) kind: String,
 }
 
 impl Mount {
     fn has_content(&self) -> bool {
         !WITHOUT_CONTENT.contains(&self.kind.as_str())
+    }
+
+    /// Tells whether its files come from another host, or from a program that may not answer.
+    pub(super) fn is_remote(&self) -> bool {
+        answers(&self.kind) == Answers::Remote
     }
 }
 
@@ -49,10 +57,20 @@ pub(super) fn read() -> io::Result<Vec<Mount>> {
     Ok(all()?.into_iter().filter(Mount::has_content).collect())
 }
 
+/// Returns the mounts whose files come from elsewhere.
+pub(crate) fn remote() -> Vec<Mount> {
+    all().unwrap_or_default().into_iter().filter(Mount::is_remote).collect()
+}
+
 /// Returns the places that hold no files, so that no walk goes there.
-pub(super) fn barren() -> Vec<PathBuf> {
+pub(super) fn barren() -> HashSet<PathBuf> {
     let mounts = all().unwrap_or_default();
     mounts.into_iter().filter(|m| !m.has_content()).map(|m| m.point).collect()
+}
+
+/// Tells whether a path lies where files are stored. Where that cannot be told, it does.
+pub(super) fn has_content(path: &Path) -> bool {
+    of(&all().unwrap_or_default(), path).is_none_or(Mount::has_content)
 }
 
 fn all() -> io::Result<Vec<Mount>> {
@@ -117,6 +135,18 @@ mod tests {
 
         let points: Vec<_> = mounts.iter().map(|m| m.point.to_str().unwrap()).collect();
         assert_eq!(points, ["/", "/srv/my web"]);
+    }
+
+    #[test]
+    fn what_lies_on_another_host_or_is_served_by_a_program_is_known() {
+        let remote = |kind: &str| Mount { id: 1, point: "/srv".into(), kind: kind.to_owned() }.is_remote();
+
+        for kind in ["nfs4", "cifs", "ceph", "fuse", "fuse.sshfs", "fuse.s3fs"] {
+            assert!(remote(kind), "{kind}");
+        }
+        for kind in ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "fuseblk", "fuse.mergerfs"] {
+            assert!(!remote(kind), "{kind}");
+        }
     }
 
     #[test]

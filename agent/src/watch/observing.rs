@@ -18,7 +18,11 @@ use tracing::debug;
 use super::{
     folder::Folders,
     mounts::{self, Mount},
+    real::{Real, real},
 };
+
+/// Folders below an observed one that notify watches; each costs the kernel memory.
+const MAX_FOLDERS: usize = 8_192;
 
 /// What is observed now.
 #[derive(Debug, Default)]
@@ -43,29 +47,35 @@ struct Place {
 }
 
 impl Place {
-    fn of(asked: &Path) -> Option<Self> {
-        let (above, rest) = nearest(asked)?;
+    fn of(asked: &Path, left_out: &[PathBuf]) -> Option<Self> {
+        let (above, rest) = nearest(asked, left_out)?;
         let own = above.join(rest);
-        let leads_to = own.canonicalize().ok().filter(|real| *real != own);
-        let deep = own.is_dir();
+        let real = match real(&own, left_out) {
+            Ok(Real::At(real)) => Some(real),
+            Ok(Real::LeftOut(_)) | Err(_) => None,
+        };
+        let deep = real.as_ref().is_some_and(|real| real.is_dir());
+        let leads_to = real.filter(|real| *real != own);
         let folder = match leads_to.as_ref().unwrap_or(&own) {
             place if deep => place.clone(),
-            place => nearest(place)?.0,
+            place => nearest(place, left_out)?.0,
         };
         Some(Self { real: [Some(own), leads_to].into_iter().flatten().collect(), folder, deep })
     }
 }
 
-/// Returns the nearest folder above a path that is there, as it really is, and what of the path is below it.
-fn nearest(path: &Path) -> Option<(PathBuf, PathBuf)> {
+/// Returns the nearest folder above a path that is there, as it really is, and what of the path is below it. None if that
+/// is on a mount that is left out.
+fn nearest(path: &Path, left_out: &[PathBuf]) -> Option<(PathBuf, PathBuf)> {
     let mut above = path.parent();
     while let Some(folder) = above {
-        if let Ok(real) = folder.canonicalize()
-            && real.is_dir()
-        {
-            return Some((real, path.strip_prefix(folder).ok()?.to_owned()));
+        match real(folder, left_out) {
+            Ok(Real::At(real)) if real.is_dir() => {
+                return Some((real, path.strip_prefix(folder).ok()?.to_owned()));
+            }
+            Ok(Real::LeftOut(_)) => return None,
+            Ok(Real::At(_)) | Err(_) => above = folder.parent(),
         }
-        above = folder.parent();
     }
     None
 }
@@ -73,12 +83,14 @@ fn nearest(path: &Path) -> Option<(PathBuf, PathBuf)> {
 impl Folders {
     /// Looks where what is observed is now, and watches it.
     pub(super) fn observe(&mut self, mounts: &[Mount]) {
-        let wanted = self.sink.observed.wanted();
+        let left_out = self.sink.left_out();
+        let mut wanted = self.sink.observed.wanted();
+        wanted.retain(|asked| !left_out.iter().any(|mount| asked.starts_with(mount)));
         if wanted.is_empty() && self.observing.places.is_empty() {
             return;
         }
-        let places: BTreeMap<PathBuf, Place> =
-            wanted.into_iter().filter_map(|asked| Place::of(&asked).map(|place| (asked, place))).collect();
+        let placed = |asked: PathBuf| Place::of(&asked, &left_out).map(|place| (asked, place));
+        let places: BTreeMap<PathBuf, Place> = wanted.into_iter().filter_map(placed).collect();
         let real: HashSet<PathBuf> = places.values().flat_map(|place| place.real.iter().cloned()).collect();
         self.sink.observed.really(real);
         for (asked, place) in &places {
@@ -116,11 +128,17 @@ impl Folders {
             return;
         }
         let done = match place.deep {
-            true => self.inotify.add(&place.folder),
-            false => self.inotify.add_alone(&place.folder),
+            true => self.inotify.add_up_to(&place.folder, MAX_FOLDERS),
+            false => self.inotify.add_alone(&place.folder).map(|()| true),
         };
         match done {
-            Ok(()) => drop(self.observing.notified.insert(key)),
+            Ok(is_all) => {
+                self.observing.notified.insert(key);
+                if !is_all {
+                    let reason = Reason::ObservedBeyondLimit { limit: MAX_FOLDERS as u64 };
+                    self.cover(asked, "notify", Sight::Reduced, Some(reason));
+                }
+            }
             Err(e) => {
                 let (error, because) = (quoted(&e.to_string()), Box::new(self.lacking.clone()));
                 let reason = Reason::NotifyFailed { error, because };
@@ -141,7 +159,7 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         let at = tree.path().canonicalize().unwrap();
 
-        let place = Place::of(&at.join("a/b/keys")).unwrap();
+        let place = Place::of(&at.join("a/b/keys"), &[]).unwrap();
 
         assert_eq!(place, Place { real: vec![at.join("a/b/keys")], folder: at, deep: false });
     }
@@ -153,7 +171,7 @@ mod tests {
         fs::create_dir(at.join("usr")).unwrap();
         symlink("usr", at.join("lib")).unwrap();
 
-        let place = Place::of(&at.join("lib")).unwrap();
+        let place = Place::of(&at.join("lib"), &[]).unwrap();
 
         let real = vec![at.join("lib"), at.join("usr")];
         assert_eq!(place, Place { real, folder: at.join("usr"), deep: true });
@@ -165,8 +183,23 @@ mod tests {
         let at = tree.path().canonicalize().unwrap();
         fs::write(at.join("passwd"), "x").unwrap();
 
-        let place = Place::of(&at.join("passwd")).unwrap();
+        let place = Place::of(&at.join("passwd"), &[]).unwrap();
 
         assert_eq!((place.folder, place.deep), (at, false));
+    }
+
+    #[test]
+    fn a_way_onto_a_mount_that_is_left_out_is_not_gone() {
+        let tree = tempfile::tempdir().unwrap();
+        let at = tree.path().canonicalize().unwrap();
+        let far = [at.join("far")];
+        fs::create_dir_all(at.join("far/conf")).unwrap();
+        symlink("far/conf", at.join("link")).unwrap();
+
+        let place = Place::of(&at.join("link"), &far).unwrap();
+
+        assert_eq!(place, Place { real: vec![at.join("link")], folder: at.clone(), deep: false });
+        assert_eq!(Place::of(&at.join("link/file"), &far), None);
+        assert_eq!(Place::of(&at.join("far/conf/file"), &far), None);
     }
 }

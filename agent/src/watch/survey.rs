@@ -1,12 +1,13 @@
 //! The walk over everything that is watched, without haste: what was there before the agent was, what a new pack may
 //! find, what no event told of.
 //!
-//! It goes at each start, with each new pack, after events were lost, and on schedule. A file that is as it was when it
-//! was found clean costs a look at its inode and nothing more. Any other is scanned when nothing else waits, one at a
-//! time, with rests between (see [`pace`](super::pace)). A walk that was cut off by the end of the agent is begun again
-//! by the next start.
+//! It goes at each start, with each new pack, after events were lost, when file times are doubted, and on schedule. A
+//! file that is as it was when it was found clean costs a look at its inode and nothing more, but for those whose turn it is to be read again. These and
+//! any other are scanned when nothing else waits, one at a time, with rests between (see [`pace`](super::pace)). A walk
+//! that was cut off by the end of the agent is begun again by the next start.
 
 use std::{
+    fs::Metadata,
     ops::ControlFlow,
     os::unix::fs::MetadataExt,
     path::Path,
@@ -15,38 +16,39 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use khien_core::{Timestamp, asset::WalkProgress, event::FileEvent};
+use khien_core::{
+    Timestamp,
+    asset::{ReadAgain, WalkProgress},
+    event::FileEvent,
+    time::SignedDuration,
+};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     gaps::Gaps,
-    mapped,
     pace::{self, Pace},
-    process::Who,
-    sink::Sink,
-    walk::{Found, Pick, Walked, walk},
+    sink::{LATE, Sink},
+    walk::{Found, Met, Pick, Walked, changed, walk},
     walker::{scope, stopped},
 };
 use crate::{
+    activity::Change,
     health::Meter,
     scan::{
-        clean::{Clean, Stamp},
-        files::Calm,
+        clean::{Clean, Content, Knowledge, Stamp},
+        doubt::Clocks,
+        files::{Calm, Ended, Link},
     },
 };
 
 /// How often the thread looks whether it is to stop, or a new pack came.
 const LOOK: Duration = Duration::from_millis(250);
-/// How often it is looked which files are mapped to be written to.
-const MAPPED: Duration = Duration::from_secs(60);
 /// How often the state of a walk is stated.
 const STATE: Duration = Duration::from_secs(1);
-/// How much the thread gives way to others.
-const NICE: i32 = 10;
 
 /// Asks for a walk.
 #[derive(Debug, Default)]
@@ -93,6 +95,9 @@ struct OneWalk<'s> {
     pace: Pace,
     /// Since when it works without a rest.
     working: Instant,
+    again: ReadAgain,
+    /// How long it took to read files again.
+    spent: Duration,
 }
 
 impl Surveying {
@@ -102,22 +107,22 @@ impl Surveying {
     }
 
     fn run(self) {
-        // Not being allowed to give way is no reason not to walk.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+        pace::give_way();
         let (mut walked, mut next, mut files) = (0, Instant::now(), 0);
-        let (mut unread, mut who) = (Gaps::new(Arc::clone(&self.meter)), Who::default());
-        let mut mapped = Instant::now();
+        let mut unread = Gaps::new(Arc::clone(&self.meter));
+        let mut clocks = Clocks::new(SystemTime::now(), Instant::now());
         while !stopped(&self.shutdown) {
             let asked = self.survey.asked();
+            if clocks.were_set_back(SystemTime::now(), Instant::now()) {
+                warn!("the clock was set back: file times are not trusted, every file is scanned again");
+                self.clean.forget_all();
+            }
             let pack = self.pack.load(Ordering::Relaxed);
             // Without rules there is nothing to look for.
+            let asked = asked || self.clean.was_forgotten();
             if pack > 0 && (asked || pack != walked || Instant::now() >= next) {
                 files = self.walk(pack, files, &mut unread);
                 (walked, next) = (pack, Instant::now() + with_jitter(self.every));
-            }
-            if pack > 0 && Instant::now() >= mapped {
-                mapped::look(&self.sink, &mut who);
-                mapped = Instant::now() + MAPPED;
             }
         }
     }
@@ -126,14 +131,19 @@ impl Surveying {
     fn walk(&self, pack: u64, before: u64, gaps: &mut Gaps) -> u64 {
         let progress = WalkProgress { pack, ..WalkProgress::begun(Timestamp::now()) };
         let now = Instant::now();
-        let mut walk = OneWalk { with: self, progress, stated: now, pace: Pace::default(), working: now };
+        let again = ReadAgain { walks: self.clean.walk_begins(), files: 0, altered: 0 };
+        let (pace, spent) = (Pace::default(), Duration::ZERO);
+        let mut walk = OneWalk { with: self, progress, stated: now, pace, working: now, again, spent };
         walk.state();
         walk.progress.of = if before > 0 { before } else { walk.count() };
         walk.state();
-        self.clean.walk_begins();
+        self.sink.told.walk_begins(Timestamp::now(), late(self.every));
         let mut walks = Vec::new();
         for folder in self.sink.watched() {
-            let walked = walk.over(&folder, |walk, found| walk.look(&found));
+            let walked = walk.over(&folder, |walk, met| match met {
+                Met::File(found) => walk.look(&found),
+                Met::Other => walk.go_on(),
+            });
             walk.progress.unread += walked.unread;
             walks.push(walked);
         }
@@ -141,13 +151,26 @@ impl Surveying {
         if walk.is_over() {
             return before;
         }
+        self.sink.told.walk_ends();
+        self.clean.read_again_for(walk.spent);
         gaps.unread(&walks);
         walk.progress.of = walk.progress.looked;
         walk.state();
         let all_met = walks.iter().all(|walked| !walked.cut && walked.unread == 0);
         let remembered = if all_met { self.clean.walk_ends() } else { 0 };
         let WalkProgress { looked, scanned, unread, .. } = walk.progress;
-        info!(looked, scanned, unread, remembered, pack, "walked all folders");
+        let ReadAgain { walks, files, altered } = walk.again;
+        info!(
+            looked,
+            scanned,
+            unread,
+            remembered,
+            pack,
+            walks,
+            read_again = files,
+            altered,
+            "walked all folders"
+        );
         looked
     }
 }
@@ -157,17 +180,17 @@ impl OneWalk<'_> {
     fn count(&mut self) -> u64 {
         let mut files = 0;
         for folder in self.with.sink.watched() {
-            self.over(&folder, |walk, _| {
-                files += 1;
+            self.over(&folder, |walk, met| {
+                files += u64::from(matches!(met, Met::File(_)));
                 walk.go_on()
             });
         }
         files
     }
 
-    fn over(&mut self, folder: &Path, mut found: impl FnMut(&mut Self, Found) -> ControlFlow<()>) -> Walked {
+    fn over(&mut self, folder: &Path, mut met: impl FnMut(&mut Self, Met) -> ControlFlow<()>) -> Walked {
         let with = self.with;
-        walk(folder, Pick::All, |p| !with.sink.watches(p), |entry| found(self, entry))
+        walk(folder, Pick::All, |p| !with.sink.watches(p), |entry| met(self, entry))
     }
 
     /// Looks at one file, and has it scanned if it is not known as it is.
@@ -177,35 +200,64 @@ impl OneWalk<'_> {
             false => Some(Stamp::from(&found.meta)),
         };
         self.progress.looked += 1;
+        self.tell(found);
         if found.meta.is_file() && found.meta.nlink() > 1 {
             self.with.sink.links.alias(&found.path, &found.meta);
         }
-        if stamp.is_some_and(|stamp| !self.with.clean.knows(&stamp, self.progress.pack)) {
-            self.progress.scanned += 1;
-            self.scan(&found.path)?;
-        }
-        if self.stated.elapsed() >= STATE {
-            self.state();
+        match stamp.map_or(Knowledge::Known, |stamp| self.with.clean.meets(&stamp, self.progress.pack)) {
+            Knowledge::Known => {}
+            Knowledge::New => {
+                self.scan(&found.path)?;
+            }
+            Knowledge::Again(before) => self.read_again(&found.path, (stamp, before))?,
         }
         self.go_on()
     }
 
-    /// Has a file scanned when nothing else waits, and waits for that.
-    fn scan(&self, path: &Path) -> ControlFlow<()> {
-        let (done, is_done) = oneshot::channel();
-        let event = FileEvent { path: scope(path), at: Timestamp::now(), process: None };
-        if self.with.calm.blocking_send(Calm { event, done }).is_err() {
-            return ControlFlow::Break(());
+    /// Tells of a file that was written to without an event. Where it has several names a change of the inode is not
+    /// enough: it may have been told under another one.
+    fn tell(&self, found: &Found) {
+        let (meta, sink) = (&found.meta, &self.with.sink);
+        let is_news = |at| sink.told.is_news(&found.path, at);
+        let is_file = meta.is_file() && (meta.nlink() == 1 || is_news(modified(meta)));
+        if is_file && is_news(changed(meta)) {
+            sink.tell(&found.path, vec![Change::Written], false, None);
         }
-        // Dropped is done too.
-        let _ = is_done.blocking_recv();
+    }
+
+    /// Has a file scanned that is as it was, and tells of it if it holds something else.
+    fn read_again(&mut self, path: &Path, (stamp, before): (Option<Stamp>, Content)) -> ControlFlow<()> {
+        let Some(ended) = self.scan(path)? else { return ControlFlow::Continue(()) };
+        self.again.files += 1;
+        self.spent += ended.took;
+        // It may have been written to since the walk met it, like any other.
+        let is_as_it_was = || path.metadata().is_ok_and(|now| Some(Stamp::from(&now)) == stamp);
+        if ended.content.is_some_and(|now| now != before) && is_as_it_was() {
+            self.again.altered += 1;
+            warn!(path = %scope(path), "a file holds something else under the same size, times and inode");
+            self.with.sink.tell(path, vec![Change::Written], false, None);
+        }
         ControlFlow::Continue(())
     }
 
-    /// Rests if it worked for long, and tells whether to go on.
+    /// Has a file scanned when nothing else waits, and waits for that. None: nobody looked at it.
+    fn scan(&mut self, path: &Path) -> ControlFlow<(), Option<Ended>> {
+        self.progress.scanned += 1;
+        let (done, is_done) = oneshot::channel();
+        let event = FileEvent { path: scope(path), at: Timestamp::now(), process: None };
+        if self.with.calm.blocking_send(Calm { event, link: Link::Behind, done }).is_err() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(is_done.blocking_recv().ok())
+    }
+
+    /// States how far it is now and then, rests if it worked for long, and tells whether to go on.
     fn go_on(&mut self) -> ControlFlow<()> {
+        if self.stated.elapsed() >= STATE {
+            self.state();
+        }
         let worked = self.working.elapsed();
-        let mut rest = self.pace.worked(worked, Instant::now(), pace::waited);
+        let mut rest = self.pace.worked(worked, self.with.meter.percent_while_busy());
         while !rest.is_zero() && !self.is_over() {
             let now = rest.min(LOOK);
             thread::sleep(now);
@@ -223,8 +275,20 @@ impl OneWalk<'_> {
         self.stated = Instant::now();
         // Files may come while it goes on.
         self.progress.of = self.progress.of.max(self.progress.looked);
+        self.progress.estimate(Timestamp::now());
+        self.progress.again = Some(self.again);
         self.with.meter.walks(self.progress.clone());
     }
+}
+
+/// How long an event may be on its way. Where walks follow each other closely, the next one is soon.
+fn late(every: Duration) -> SignedDuration {
+    LATE.min(SignedDuration::try_from(every.saturating_mul(100)).unwrap_or(LATE))
+}
+
+fn modified(meta: &Metadata) -> Timestamp {
+    let nanos = i32::try_from(meta.mtime_nsec()).unwrap_or(0);
+    Timestamp::new(meta.mtime(), nanos).unwrap_or(Timestamp::MAX)
 }
 
 /// Agents that were started together do not walk together.

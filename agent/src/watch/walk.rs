@@ -1,6 +1,7 @@
 //! Walks a tree and names its files, without following links and without leaving for places that hold no files.
 
 use std::{
+    collections::HashSet,
     fs::{self, Metadata},
     io,
     ops::ControlFlow,
@@ -12,8 +13,11 @@ use khien_core::Timestamp;
 
 use super::mounts;
 
-/// Folders that wait to be read. A tree that is wider is not walked to its end, and that is told.
-const MAX_WAITING: usize = 1_000_000;
+/// What folders that wait to be read may take, in bytes: about a million of them with usual names. A tree that is wider is
+/// not walked to its end, and that is told.
+const MAX_WAITING: usize = 128 << 20;
+/// What one of them takes beside its path.
+const BESIDE: usize = 64;
 
 /// Entries of one folder that are read at a time.
 const HELD: usize = 4_096;
@@ -47,17 +51,28 @@ pub(super) struct Found {
     pub(super) meta: Metadata,
 }
 
-/// Walks a tree: `skip` says which paths are left out, `found` takes each file and link and says whether to go on.
+/// What a walk met.
+#[derive(Debug)]
+pub(super) enum Met {
+    /// A file or a link that is wanted.
+    File(Found),
+    /// Anything else. There may be millions of these and not one file: who keeps to a pace or a time needs to hear of them.
+    Other,
+}
+
+/// Walks a tree: `skip` says which paths are left out, `met` takes each entry and says whether to go on.
 pub(super) fn walk(
     root: &Path,
     pick: Pick,
     skip: impl Fn(&Path) -> bool,
-    found: impl FnMut(Found) -> ControlFlow<()>,
+    met: impl FnMut(Met) -> ControlFlow<()>,
 ) -> Walked {
     let (waiting, barren) = (vec![(root.to_owned(), pick)], mounts::barren());
-    let mut walk = Walk { skip, found, barren, waiting, walked: Walked::default() };
+    let mut walk = Walk { skip, met, barren, waiting, held: weight(root), walked: Walked::default() };
     while let Some((folder, pick)) = walk.waiting.pop() {
-        if !(walk.skip)(&folder) && walk.folder(&folder, pick).is_break() {
+        walk.held -= weight(&folder);
+        let goes_on = if (walk.skip)(&folder) { (walk.met)(Met::Other) } else { walk.folder(&folder, pick) };
+        if goes_on.is_break() {
             walk.walked.cut = true;
             break;
         }
@@ -67,17 +82,20 @@ pub(super) fn walk(
 
 struct Walk<S, F> {
     skip: S,
-    found: F,
+    met: F,
     /// Places that hold no files.
-    barren: Vec<PathBuf>,
+    barren: HashSet<PathBuf>,
     waiting: Vec<(PathBuf, Pick)>,
+    /// What these take, in bytes.
+    held: usize,
     walked: Walked,
 }
 
-impl<S: Fn(&Path) -> bool, F: FnMut(Found) -> ControlFlow<()>> Walk<S, F> {
+impl<S: Fn(&Path) -> bool, F: FnMut(Met) -> ControlFlow<()>> Walk<S, F> {
     /// A folder is read before its files are told of: who takes them may be slow, and an open folder keeps its file
     /// system from being unmounted.
     fn folder(&mut self, folder: &Path, pick: Pick) -> ControlFlow<()> {
+        (self.met)(Met::Other)?;
         let mut open = match fs::read_dir(folder) {
             Ok(open) => Some(open),
             Err(e) => {
@@ -86,13 +104,14 @@ impl<S: Fn(&Path) -> bool, F: FnMut(Found) -> ControlFlow<()>> Walk<S, F> {
             }
         };
         while let Some(entries) = &mut open {
-            let some: Vec<io::Result<Found>> = entries.by_ref().take(HELD).map(look).collect();
+            let some: Vec<_> = entries.by_ref().take(HELD).map(|entry| self.look(entry)).collect();
             if some.len() < HELD {
                 open = None;
             }
             for entry in some {
                 match entry {
-                    Ok(entry) => self.entry(entry, pick)?,
+                    Ok(Some(entry)) => self.entry(entry, pick)?,
+                    Ok(None) => (self.met)(Met::Other)?,
                     Err(e) => self.unread(folder, &e),
                 }
             }
@@ -100,21 +119,31 @@ impl<S: Fn(&Path) -> bool, F: FnMut(Found) -> ControlFlow<()>> Walk<S, F> {
         ControlFlow::Continue(())
     }
 
+    /// Looks at what a name stands for. What is left out is not even looked at: a server that does not answer would
+    /// hold the walk.
+    fn look(&self, entry: io::Result<fs::DirEntry>) -> io::Result<Option<Found>> {
+        let entry = entry?;
+        let path = entry.path();
+        if self.barren.contains(&path) || (self.skip)(&path) {
+            return Ok(None);
+        }
+        Ok(Some(Found { path, meta: entry.metadata()? }))
+    }
+
     fn entry(&mut self, entry: Found, pick: Pick) -> ControlFlow<()> {
         let meta = &entry.meta;
         if meta.is_dir() {
-            if self.barren.contains(&entry.path) {
-                return ControlFlow::Continue(());
-            }
-            if self.waiting.len() >= MAX_WAITING {
+            let weight = weight(&entry.path);
+            if self.held + weight > MAX_WAITING {
                 self.walked.cut = true;
-                return ControlFlow::Continue(());
+                return (self.met)(Met::Other);
             }
+            self.held += weight;
             self.waiting.push((entry.path, pick_below(pick, &entry.meta)));
-            return ControlFlow::Continue(());
+            return (self.met)(Met::Other);
         }
-        let wanted = (meta.is_file() || meta.is_symlink()) && pick.takes(meta) && !(self.skip)(&entry.path);
-        if wanted { (self.found)(entry) } else { ControlFlow::Continue(()) }
+        let wanted = (meta.is_file() || meta.is_symlink()) && pick.takes(meta);
+        (self.met)(if wanted { Met::File(entry) } else { Met::Other })
     }
 
     fn unread(&mut self, folder: &Path, error: &io::Error) {
@@ -125,9 +154,8 @@ impl<S: Fn(&Path) -> bool, F: FnMut(Found) -> ControlFlow<()>> Walk<S, F> {
     }
 }
 
-fn look(entry: io::Result<fs::DirEntry>) -> io::Result<Found> {
-    let entry = entry?;
-    Ok(Found { path: entry.path(), meta: entry.metadata()? })
+fn weight(folder: &Path) -> usize {
+    folder.as_os_str().len() + BESIDE
 }
 
 /// Tells whether an error means that there is nothing to read any more, rather than that it cannot be read.
@@ -148,7 +176,8 @@ fn pick_below(pick: Pick, folder: &Metadata) -> Pick {
     if pick.takes(folder) { Pick::All } else { pick }
 }
 
-fn changed(meta: &Metadata) -> Timestamp {
+/// Returns when the inode last changed.
+pub(super) fn changed(meta: &Metadata) -> Timestamp {
     let nanos = i32::try_from(meta.ctime_nsec()).unwrap_or(0);
     Timestamp::new(meta.ctime(), nanos).unwrap_or(Timestamp::MAX)
 }
@@ -203,13 +232,36 @@ pub(super) mod tests {
             tree.path(),
             Pick::All,
             |_| false,
-            |_| {
-                found += 1;
-                ControlFlow::Break(())
+            |met| match met {
+                Met::Other => ControlFlow::Continue(()),
+                Met::File(_) => {
+                    found += 1;
+                    ControlFlow::Break(())
+                }
             },
         );
 
         assert_eq!((found, walked.cut), (1, true));
+    }
+
+    #[test]
+    fn a_tree_without_files_is_left_when_nobody_listens_any_more() {
+        let tree = tempfile::tempdir().unwrap();
+        (0..10).for_each(|n| fs::create_dir(tree.path().join(n.to_string())).unwrap());
+        let _socket = std::os::unix::net::UnixListener::bind(tree.path().join("0/socket")).unwrap();
+        let entries = |most: u64| {
+            let mut met = 0;
+            let listens = |_| {
+                met += 1;
+                if met == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let walked = walk(tree.path(), Pick::All, |_| false, listens);
+            (met, walked.cut)
+        };
+
+        assert_eq!(entries(5), (5, true));
+        // The root, its ten folders, each of these again when it is read, and the socket.
+        assert_eq!(entries(u64::MAX), (22, false));
     }
 
     #[test]
@@ -224,8 +276,8 @@ pub(super) mod tests {
             tree.path(),
             Pick::All,
             |_| false,
-            |_| {
-                found += 1;
+            |met| {
+                found += u64::from(matches!(met, Met::File(_)));
                 ControlFlow::Continue(())
             },
         );
@@ -249,9 +301,11 @@ pub(super) mod tests {
 
     fn names(root: &Path, pick: Pick, skip: impl Fn(&Path) -> bool) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        walk(root, pick, skip, |entry| {
-            let name = entry.path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            assert!(found.insert(name));
+        walk(root, pick, skip, |met| {
+            if let Met::File(entry) = met {
+                let name = entry.path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                assert!(found.insert(name));
+            }
             ControlFlow::Continue(())
         });
         found

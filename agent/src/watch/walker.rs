@@ -14,9 +14,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::{
-    sink::Sink,
+    sink::{Left, Sink},
     survey::Survey,
-    walk::{Pick, Walked, walk},
+    walk::{Met, Pick, Walked, walk},
 };
 
 /// Trees that wait to be walked; with more, everything is walked.
@@ -70,11 +70,35 @@ impl Work {
 struct Blind {
     from: Timestamp,
     cause: Reason,
+    /// Whether those who listen to what happens missed it too.
+    unheard: bool,
 }
 
 impl Blind {
+    /// Makes one of two; of the causes the one that weighs more is told.
+    fn and(self, later: Self) -> Self {
+        let (from, unheard) = (self.from.min(later.from), self.unheard || later.unheard);
+        let cause = match (self.cause, later.cause) {
+            (Reason::ScansBehind { count }, Reason::ScansBehind { count: more }) => {
+                Reason::ScansBehind { count: count.saturating_add(more) }
+            }
+            (before, now) if weight(&now) < weight(&before) => before,
+            (_, now) => now,
+        };
+        Self { from, cause, unheard }
+    }
+
     fn is_unopened(&self) -> bool {
         self.cause == Reason::ChangedFolderNotOpened
+    }
+}
+
+/// What cannot be opened can wait; what was only not passed on is known to be there.
+fn weight(cause: &Reason) -> u8 {
+    match cause {
+        Reason::ChangedFolderNotOpened => 0,
+        Reason::ScansBehind { .. } => 1,
+        _ => 2,
     }
 }
 
@@ -109,15 +133,21 @@ impl Walker {
 
     /// Says that events were lost from this time on: everything that changed since is looked at, then it is reported.
     pub(super) fn blind(&self, from: Timestamp, cause: Reason) {
+        self.look_again(Blind { from, cause, unheard: true });
+    }
+
+    /// Says that changes found no room among those that wait for a scan: the same, but who listens heard of them.
+    pub(super) fn left(&self, left: Left) {
+        let cause = Reason::ScansBehind { count: left.count };
+        self.look_again(Blind { from: left.since, cause, unheard: false });
+    }
+
+    fn look_again(&self, now: Blind) {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Blind { from, cause };
-        let both = match work.blind.take() {
-            // What cannot be opened can wait; the rest cannot.
-            Some(before) if now.is_unopened() => Blind { from: before.from.min(from), ..before },
-            Some(before) => Blind { from: before.from.min(from), ..now },
+        work.blind = Some(match work.blind.take() {
+            Some(before) => before.and(now),
             None => now,
-        };
-        work.blind = Some(both);
+        });
         self.more.notify_one();
     }
 
@@ -170,7 +200,9 @@ impl Walking {
 
     fn everything(&self, blind: &Blind) {
         warn!(from = %blind.from, cause = %blind.cause, "file events were lost, walking all folders");
-        self.sink.blind(blind.from);
+        if blind.unheard {
+            self.sink.blind(blind.from);
+        }
         for folder in self.sink.watched() {
             let walked = self.walk(&folder, Pick::ChangedSince(earlier(blind.from)));
             if stopped(&self.shutdown) {
@@ -197,12 +229,18 @@ impl Walking {
             path,
             pick,
             |p| !self.sink.watches(p),
-            |found| {
-                files += 1;
-                if stopped(&self.shutdown) || !self.sink.found(found.path, &found.meta, None) {
-                    return ControlFlow::Break(());
+            |met| {
+                let is_heard = match met {
+                    Met::File(found) => {
+                        files += 1;
+                        self.sink.found(&found.path, &found.meta)
+                    }
+                    Met::Other => true,
+                };
+                match is_heard && !stopped(&self.shutdown) {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
                 }
-                ControlFlow::Continue(())
             },
         );
         info!(path = %scope(path), files, unread = walked.unread, cut = walked.cut, "walked a tree");
@@ -256,7 +294,7 @@ mod tests {
     #[test]
     fn folders_that_cannot_be_opened_ask_for_fewer_and_fewer_walks_and_hold_back_no_other() {
         let mut work = Work::default();
-        let unopened = Blind { from: Timestamp::now(), cause: Reason::ChangedFolderNotOpened };
+        let unopened = blind(Reason::ChangedFolderNotOpened);
         let rests = std::iter::repeat_with(|| {
             work.walks(&unopened);
             work.walked.unwrap().1
@@ -272,6 +310,19 @@ mod tests {
         walker.blind(Timestamp::now(), Reason::ChangedFolderNotOpened);
 
         assert!(matches!(walker.next(), Task::Everything(Blind { cause: Reason::EventQueueFull, .. })));
+    }
+
+    #[test]
+    fn what_found_no_room_is_counted_in_one_and_hides_no_worse_loss() {
+        let behind = |count| blind(Reason::ScansBehind { count });
+        let heard = |count| Blind { unheard: false, ..behind(count) };
+
+        let both = heard(2).and(heard(3));
+        assert_eq!((&both.cause, both.unheard), (&Reason::ScansBehind { count: 5 }, false));
+        let lost = both.and(blind(Reason::EventQueueFull)).and(heard(1));
+        assert_eq!((&lost.cause, lost.unheard), (&Reason::EventQueueFull, true));
+        let unopened = heard(2).and(blind(Reason::ChangedFolderNotOpened));
+        assert_eq!((&unopened.cause, unopened.unheard), (&Reason::ScansBehind { count: 2 }, true));
     }
 
     #[test]
@@ -296,7 +347,7 @@ mod tests {
         let (walker, survey_too, prepare) = (Arc::default(), Arc::clone(&survey), Box::new(|_: &Path| ()));
         let walking = Walking { walker, sink, reports, shutdown, prepare, survey: survey_too };
 
-        walking.everything(&Blind { from: Timestamp::now(), cause: Reason::EventQueueFull });
+        walking.everything(&blind(Reason::EventQueueFull));
 
         assert!(matches!(told.try_recv(), Ok(Report::Blind { .. })));
         assert!(survey.asked());
@@ -308,5 +359,9 @@ mod tests {
 
         assert_eq!(cause(Reason::EventQueueFull, &Walked::default()), Reason::EventQueueFull);
         assert!(matches!(cause(Reason::EventQueueFull, &unread), Reason::NotAllLookedAtAgain { .. }));
+    }
+
+    fn blind(cause: Reason) -> Blind {
+        Blind { from: Timestamp::now(), cause, unheard: true }
     }
 }

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -35,11 +36,11 @@ pub(super) struct Writing {
 }
 
 /// A file to tell of and who wrote to it last.
-pub(super) type Told = (PathBuf, Option<Process>);
+pub(super) type Told = (PathBuf, Option<Arc<Process>>);
 
 #[derive(Debug)]
 struct Written {
-    process: Option<Process>,
+    process: Option<Arc<Process>>,
     /// The first write that was not told of.
     first: Option<Instant>,
     last: Instant,
@@ -69,7 +70,7 @@ fn pause(times: u32) -> Duration {
 
 impl Writing {
     /// Notes a write. Returns another file that must be told of now, to make room.
-    pub(super) fn wrote(&mut self, path: &Path, process: Option<Process>, now: Instant) -> Option<Told> {
+    pub(super) fn wrote(&mut self, path: &Path, process: Option<Arc<Process>>, now: Instant) -> Option<Told> {
         if let Some(file) = self.files.get_mut(path) {
             file.process = process.or(file.process.take());
             file.last = now;

@@ -27,6 +27,7 @@ use khien_core::{
         Ack, Batch, Enroll, Enrolled, HUB_NAME, Heartbeat, HeartbeatReply, Hello, Mark, Orders, Report,
         Token, Welcome,
     },
+    seal::{OpenKey, SEED},
     signature::OperatorKey,
 };
 use rcgen::{
@@ -57,7 +58,9 @@ pub(crate) struct Told {
     pub(crate) replays: bool,
     /// Polls that were answered.
     pub(crate) polls: u64,
-    /// Evidence so far.
+    /// Knows nothing of sealed evidence, as a hub of before.
+    pub(crate) has_no_key: bool,
+    /// Sealed evidence so far.
     pub(crate) evidence: Vec<u8>,
     /// Pieces of evidence that were taken.
     pub(crate) pieces: u64,
@@ -225,7 +228,9 @@ async fn hello(State(shared): Held, Json(hello): Json<Hello>) -> Json<Welcome> {
         epoch: lane.epoch,
         seq: told.lanes.get(&lane.epoch).and_then(|l| l.keys().last().copied()).unwrap_or(0),
     });
-    Json(Welcome { acks: acks.collect(), now: Timestamp::now(), pack: 0 })
+    let acks = acks.collect();
+    let evidence_key = (!told.has_no_key).then(|| key().public());
+    Json(Welcome { acks, now: Timestamp::now(), pack: 0, evidence_key })
 }
 
 async fn batch(State(shared): Held, headers: HeaderMap, body: Bytes) -> Result<Json<Ack>, Response> {
@@ -299,6 +304,11 @@ async fn take_evidence(
     drop(told);
     shared.changed.notify_waiters();
     Json(serde_json::json!({ "have": have }))
+}
+
+/// The hub's key for evidence.
+pub(crate) fn key() -> OpenKey {
+    OpenKey::from_seed(&[7; SEED])
 }
 
 /// Returns the name of an order.

@@ -7,7 +7,7 @@ use khien_core::{
     api::NewToken,
     asset::{Agent, Coverage, Sensor, Sight},
     protocol::Token,
-    text::{alert as words, command as t, integrity, walk},
+    text::{alert as words, command as t, fleet as f, hub, integrity, tui, walk},
 };
 use serde::Serialize;
 
@@ -16,15 +16,25 @@ use crate::{
     args,
     client::Client,
     config::Config,
+    exit::{Exit, Stop},
     keys::Keys,
     output::{Table, print, print_json, say},
 };
+
+mod scan;
+mod show;
+
+/// The fewest characters of an id by which an agent is named.
+const MIN_PREFIX: usize = 4;
 
 /// Runs one of its verbs.
 pub(crate) async fn run(context: &Context, what: args::Agent) -> Result<()> {
     let (client, keys) = context.connect()?;
     match what {
         args::Agent::List => list(context, &client.agents().await?.agents),
+        args::Agent::Show { host } => show::run(context, &client, &host).await,
+        args::Agent::Scan(what) => scan::order(context, (&client, &keys), what).await,
+        args::Agent::Scans => scan::list(context, &client.scans().await?.scans),
         args::Agent::Token { agency, hours, hub } => {
             let config = Config::load(&context.home)?;
             let hub = hub.unwrap_or_else(|| config.hub.clone());
@@ -57,6 +67,25 @@ pub(crate) async fn token(
     Ok(BASE64.encode(serde_json::to_string(&token)?.as_bytes()))
 }
 
+/// Finds the one agent on a host of this name, or whose id begins as typed.
+pub(super) fn find(agents: Vec<Agent>, typed: &str, lang: Lang) -> Result<Agent> {
+    let is_id = typed.len() >= MIN_PREFIX && typed.bytes().all(|b| b.is_ascii_hexdigit());
+    let prefix = typed.to_ascii_lowercase();
+    let fits = |a: &Agent| a.host.to_string() == typed || is_id && a.id.to_string().starts_with(&prefix);
+    let mut fitting: Vec<Agent> = agents.into_iter().filter(fits).collect();
+    let next = f::NEXT_AGENT.get(lang);
+    match (fitting.pop(), fitting.is_empty()) {
+        (Some(agent), true) => Ok(agent),
+        (None, _) => Err(Stop::new(Exit::NotFound, f::NO_AGENT.with(lang, &[&typed]), next).into()),
+        (Some(last), false) => {
+            let named = |a: &Agent| format!("{} ({})", a.id.short(), a.agency);
+            let ids: Vec<_> = fitting.iter().chain([&last]).map(named).collect();
+            let what = f::MANY_AGENTS.with(lang, &[&typed, &ids.join(", ")]);
+            Err(Stop::new(Exit::Usage, what, next).into())
+        }
+    }
+}
+
 fn list(context: &Context, agents: &[Agent]) -> Result<()> {
     if context.json {
         return print_json(agents);
@@ -76,7 +105,11 @@ fn table(agents: &[Agent], lang: Lang) -> String {
     for a in agents {
         let walk = a.health.walk.iter().map(|w| walk::progress(w, lang));
         let kept = a.health.integrity.iter().map(|i| integrity::kept(i, lang));
-        let seen = a.health.coverage.iter().map(|c| covered(c, lang)).chain(walk).chain(kept);
+        let ordered = a.health.ordered.iter().map(|scan| walk::ordered(scan, lang));
+        let seen = a.health.coverage.iter().map(|c| covered(c, lang)).chain(walk).chain(ordered).chain(kept);
+        let ends = Some(&a.health.scans).filter(|scans| !scans.is_empty());
+        let seen =
+            seen.chain(ends.map(|scans| format!("{}: {}", tui::SCANS.get(lang), hub::outcomes(scans, lang))));
         let seen: Vec<String> = seen.collect();
         table.row(vec![
             a.id.short(),
@@ -119,12 +152,39 @@ pub(crate) fn reduced(agent: &Agent, lang: Lang) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use khien_core::event::ScanOutcome;
+
     use super::*;
     use crate::command::samples;
 
     #[test]
     fn the_list_shows_what_each_agent_sees() {
         insta::assert_snapshot!(table(&[samples::agent()], Lang::Vi));
+    }
+
+    #[test]
+    fn the_list_says_how_scans_ended() {
+        let mut agent = samples::agent();
+        agent.health.scans = [(ScanOutcome::Clean, 12), (ScanOutcome::Timeout, 1)].into();
+
+        assert!(table(&[agent], Lang::En).contains("; Scans: clean 12, too slow 1"));
+    }
+
+    #[test]
+    fn an_agent_is_named_by_its_host_or_by_how_its_id_begins() {
+        let (one, other) = (samples::agent(), Agent { id: khien_core::AgentId([2; 32]), ..samples::agent() });
+        let found = |agents: &[&Agent], typed: &str| {
+            find(agents.iter().map(|a| (*a).clone()).collect(), typed, Lang::En)
+        };
+        let refused = |agents: &[&Agent], typed: &str| {
+            found(agents, typed).unwrap_err().downcast::<Stop>().map(|stop| stop.exit).unwrap()
+        };
+
+        assert_eq!(found(&[&one], "web1").unwrap().id, one.id);
+        assert_eq!(found(&[&one, &other], "0202").unwrap().id, other.id);
+        assert_eq!(refused(&[&one, &other], "web1"), Exit::Usage);
+        assert_eq!(refused(&[&one], "02"), Exit::NotFound);
+        assert_eq!(refused(&[], "web1"), Exit::NotFound);
     }
 
     #[test]

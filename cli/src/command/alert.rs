@@ -167,11 +167,19 @@ pub(crate) fn whole(a: &Alert, lang: Lang) -> String {
     facts.maybe(t::INCIDENT.get(lang), a.incident);
     facts.add(t::HOST.get(lang), &a.host);
     facts.add(t::AGENCY.get(lang), &a.agency);
-    facts.add(t::AGENT.get(lang), a.agent.short());
+    facts.maybe(t::AGENT.get(lang), a.reporter().map(|agent| agent.short()));
+    facts.maybe(t::CAPTURE.get(lang), a.capture.as_ref().map(|c| &c.name));
+    facts.maybe(t::CAPTURE_SHA256.get(lang), a.capture.as_ref().map(|c| c.sha256));
     file_facts(a, lang, &mut facts);
     if let Some(flow) = &a.flow {
         flow_facts(flow, lang, &mut facts);
     }
+    for flow in &a.flows {
+        facts.add(t::FLOW.get(lang), ends(flow));
+    }
+    let owner = a.process.as_ref().or(a.flow.as_ref().and_then(|flow| flow.process.as_deref()));
+    let story = owner.and_then(Process::story);
+    facts.maybe(t::STORY.get(lang), story.as_ref().map(|told| told.get(lang)));
     facts.maybe(t::SEEN.get(lang), a.what.as_ref().map(|w| w.get(lang)));
     facts.maybe(t::TECHNIQUE.get(lang), a.technique.as_ref());
     facts.add(t::FIRST_SEEN.get(lang), moment(a.first_seen));
@@ -222,12 +230,18 @@ fn flow_facts(f: &FlowFacts, lang: Lang, facts: &mut Facts) {
         khien_core::event::Direction::ToServer => t::TO_SERVER,
         khien_core::event::Direction::ToClient => t::TO_CLIENT,
     };
-    let transport = format!("{:?}", f.transport).to_lowercase();
-    facts.add(t::FLOW.get(lang), format!("{transport} {} → {}", f.client, f.server));
+    facts.add(t::FLOW.get(lang), ends(f));
     facts.add(t::DIRECTION.get(lang), direction.get(lang));
-    facts.add(t::INTERFACE.get(lang), &f.interface);
+    facts.maybe(t::INTERFACE.get(lang), Some(&f.interface).filter(|name| !name.raw().is_empty()));
     facts.maybe(t::NAME.get(lang), f.name.as_ref());
     facts.maybe("URL", f.url.as_ref());
+    facts.maybe(t::LISTED.get(lang), f.listed.as_ref());
+    facts.maybe(t::OWNED_BY.get(lang), f.process.as_deref().map(process));
+}
+
+/// Writes the two ends of a flow: `tcp 192.0.2.1:40000 → 192.0.2.2:443`.
+fn ends(f: &FlowFacts) -> String {
+    format!("{} {} → {}", f.transport.name().to_lowercase(), f.client, f.server)
 }
 
 /// Writes each line of a diff on a line of its own, safely.
@@ -245,9 +259,27 @@ mod tests {
     use crate::command::samples;
 
     #[test]
+    fn an_alert_of_a_capture_names_the_file_and_no_agent() {
+        let shown = whole(&samples::capture_alert(), Lang::En);
+
+        assert!(shown.contains("mirror\\u{1b}[2J.pcapng") && !shown.contains('\u{1b}'), "{shown}");
+        assert!(shown.contains(&"09".repeat(32)), "{shown}");
+        assert!(!shown.contains("Agent") && !shown.contains("Interface"), "{shown}");
+        for sought in ["mirror pcapng", &"09".repeat(32)] {
+            assert!(khien_core::triage::fits(&samples::capture_alert(), sought), "{sought}");
+            assert!(!khien_core::triage::fits(&samples::file_alert(), sought), "{sought}");
+        }
+    }
+
+    #[test]
     fn what_is_sought_is_sought_in_as_much_of_the_queue_as_the_hub_gives() {
         assert_eq!([looked_at(None, false), looked_at(None, true)], [SOME_ALERTS, MOST_ALERTS]);
         assert_eq!([looked_at(Some(5), true), looked_at(Some(u32::MAX), false)], [5, MOST_ALERTS]);
+    }
+
+    #[test]
+    fn an_alert_about_traffic_says_its_numbers_and_shows_its_flows() {
+        insta::assert_snapshot!(whole(&samples::traffic_alert(), Lang::En));
     }
 
     #[test]

@@ -151,10 +151,12 @@ fn run_table(i: &Incident, lang: Lang) -> String {
     table.shown()
 }
 
-fn evidence_table(i: &Incident, lang: Lang) -> String {
-    let mut table = Table::new(&["SHA-256", t::SIZE.get(lang), t::HOST.get(lang), t::FILE.get(lang)]);
+/// Draws the evidence.
+pub(crate) fn evidence_table(i: &Incident, lang: Lang) -> String {
+    let heads = ["SHA-256", t::SIZE.get(lang), t::EVIDENCE_FROM.get(lang), t::FILE.get(lang)];
+    let mut table = Table::new(&heads);
     for e in &i.evidence {
-        table.row(vec![e.sha256.to_string(), e.size.to_string(), e.host.to_string(), e.path.to_string()]);
+        table.row(vec![e.sha256.to_string(), e.size.to_string(), e.origin.source(), e.path.to_string()]);
     }
     table.shown()
 }

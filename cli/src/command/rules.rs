@@ -1,16 +1,23 @@
 //! `khien rules`: checks a pack as its authors do, signs it and hands it to the hub.
 
-use std::path::Path;
+mod lookup;
+
+use std::{fmt::Display, path::Path};
 
 use anyhow::{Context as _, Result};
 use khien_core::{
     Lang, Timestamp,
     api::PackState,
-    bundle::{MAX_PACK, Pack, Release},
+    bundle::{MAX_PACK, NetworkKind, Pack, Release},
     signature::{Purpose, Signed},
     text::{command as t, trouble},
 };
-use khien_rules::{base_pack, check, check::CheckReport, compiled::Built, pack};
+use khien_rules::{
+    base_pack, check,
+    check::CheckReport,
+    compiled::Built,
+    pack::{self, ListTold},
+};
 use serde::Serialize;
 
 use super::Context;
@@ -29,6 +36,7 @@ pub(crate) async fn run(context: &Context, what: args::Rules) -> Result<()> {
     match what {
         args::Rules::Check { dir } => checked(context, &dir, true),
         args::Rules::Push { dir, .. } => push(context, dir.as_deref()).await,
+        args::Rules::Lookup { value, pack } => lookup::run(context, &value, pack.as_deref()),
     }
 }
 
@@ -39,10 +47,26 @@ struct Shown {
     rules: usize,
     stream_rules: usize,
     domains: usize,
+    files: usize,
+    lists: Vec<ListShown>,
     positive_samples: usize,
     clean_samples: usize,
     untested: Vec<String>,
     problems: Vec<String>,
+}
+
+/// What became of one list about traffic.
+#[derive(Serialize)]
+struct ListShown {
+    file: String,
+    rule: String,
+    kind: NetworkKind,
+    entries: u32,
+    allowed: usize,
+    refused: usize,
+    other: usize,
+    doubted: usize,
+    notes: Vec<String>,
 }
 
 fn shown(report: &CheckReport) -> Shown {
@@ -51,10 +75,26 @@ fn shown(report: &CheckReport) -> Shown {
         rules: report.rules,
         stream_rules: report.stream_rules,
         domains: report.domains,
+        files: report.files,
+        lists: report.lists.iter().map(list_shown).collect(),
         positive_samples: report.positive,
         clean_samples: report.clean,
         untested: report.untested.iter().map(ToString::to_string).collect(),
         problems: report.problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn list_shown(list: &ListTold) -> ListShown {
+    ListShown {
+        file: list.file.clone(),
+        rule: list.rule.to_string(),
+        kind: list.kind,
+        entries: list.entries,
+        allowed: list.counts.allowed,
+        refused: list.counts.refused,
+        other: list.counts.other,
+        doubted: list.counts.doubted,
+        notes: list.notes.clone(),
     }
 }
 
@@ -83,6 +123,14 @@ fn whole(it: &Shown, lang: Lang) -> String {
     facts.add(t::VERSION.get(lang), it.version);
     facts.add(t::RULES.get(lang), t::RULES_COUNT.with(lang, &[&it.rules, &it.stream_rules]));
     facts.add(t::DOMAINS.get(lang), it.domains);
+    facts.maybe(t::FILES_LISTED.get(lang), (it.files > 0).then_some(it.files));
+    for list in &it.lists {
+        let label = t::LIST.with(lang, &[&lookup::word(list.kind).get(lang), &list.file]);
+        let counts: [&dyn Display; 5] =
+            [&list.entries, &list.allowed, &list.refused, &list.other, &list.doubted];
+        facts.add(&label, t::LIST_COUNTS.with(lang, &counts));
+        list.notes.iter().for_each(|note| facts.add(t::LOOK_AT.get(lang), note));
+    }
     facts.add(t::SAMPLES.get(lang), t::SAMPLES_COUNT.with(lang, &[&it.positive_samples, &it.clean_samples]));
     facts.maybe(t::UNTESTED.get(lang), (!it.untested.is_empty()).then(|| it.untested.join(", ")));
     for problem in &it.problems {

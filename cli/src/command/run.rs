@@ -141,7 +141,9 @@ fn progress(run: &Run, lang: Lang) -> Vec<String> {
     results.sort_by_key(|(_, r)| r.at);
     let line = |(s, r): &(&khien_core::run::StepProgress, &khien_core::run::TargetResult)| {
         let outcome = match &r.outcome {
-            Outcome::Done { .. } => words::step_state(StepState::Done).get(lang).to_owned(),
+            Outcome::Done { .. } | Outcome::Scanned { .. } | Outcome::Searched { .. } => {
+                words::step_state(StepState::Done).get(lang).to_owned()
+            }
             Outcome::Failed { reason } => {
                 format!("{}: {}", words::step_state(StepState::Failed).get(lang), reason.text(lang))
             }

@@ -1,15 +1,22 @@
 //! Values that the tests of the commands draw.
 
+use std::net::SocketAddr;
+
 use khien_core::{
-    AgentId, RunId, Severity, Sha256, Untrusted,
+    AgentId, OrderId, RunId, Severity, Sha256, Untrusted,
     alert::{Alert, Status},
-    asset::{Agent, Coverage, Health, Presence, Sensor, Sight},
-    event::{Ancestor, Application, Direction, Excerpt, FileFacts, FlowFacts, Process, Transport},
+    api::OrderedScan,
+    asset::{Agent, Coverage, Health, Presence, ScanProgress, Sensor, Sight, WalkProgress},
+    capture::Capture,
+    detection::{Pattern, TrafficSubject, builtin},
+    event::{
+        Ancestor, Application, Direction, Excerpt, FileFacts, FlowFacts, Process, ScanOutcome, Transport,
+    },
     incident::{Entry, EntryKind, Incident, IncidentStatus},
-    order::{FileTarget, Outcome},
+    order::{FileTarget, Outcome, ScanScope, ScanTarget, ScanTotals},
     reason::Reason,
     run::{Run, RunState, RunSummary, StepProgress, StepState, Target, TargetResult},
-    text::Words,
+    text::{Words, builtin::builtin_rule},
 };
 
 fn at(text: &str) -> khien_core::Timestamp {
@@ -33,6 +40,7 @@ pub(crate) fn file_alert() -> Alert {
         agent: AgentId([1; 32]),
         host: Untrusted::from("web1"),
         agency: "Sở Y tế".to_owned(),
+        capture: None,
         path: Some(Untrusted::from("/srv/www/a.php")),
         sha256: Some(Sha256([2; 32])),
         file: Some(FileFacts {
@@ -58,9 +66,12 @@ pub(crate) fn file_alert() -> Alert {
             ],
             container: Some(Untrusted::from("docker:4f6c0a1b2c3d")),
             own_mounts: true,
+            acts: Vec::new(),
         }),
         flow: None,
+        flows: Vec::new(),
         what: None,
+        also: Default::default(),
         diff: None,
         excerpts: vec![Excerpt {
             offset: 6,
@@ -105,10 +116,74 @@ pub(crate) fn flow_alert() -> Alert {
             application: Application::Dns,
             name: Some(Untrusted::from("c2.example")),
             url: None,
+            listed: None,
+            process: None,
         }),
         technique: Some("T1071".to_owned()),
         count: 1,
         ..file_alert()
+    }
+}
+
+/// Returns an alert about a file that was carried in a file of packets.
+pub(crate) fn capture_alert() -> Alert {
+    let capture = Capture { name: Untrusted::from("mirror\u{1b}[2J.pcapng"), sha256: Sha256([9; 32]) };
+    let flow = flow_alert().flow.map(|flow| FlowFacts { interface: Untrusted::none(), ..flow });
+    Alert {
+        id: "A-30".parse().unwrap(),
+        agent: AgentId::NONE,
+        host: capture.name.clone(),
+        capture: Some(capture),
+        path: Some(Untrusted::from("a.php")),
+        sha256: Some(Sha256([8; 32])),
+        flow,
+        ..flow_alert()
+    }
+}
+
+/// Returns an alert about how traffic goes, with two flows.
+pub(crate) fn traffic_alert() -> Alert {
+    let flow = |port: u16, process| FlowFacts {
+        transport: Transport::Tcp,
+        client: SocketAddr::new([10, 0, 0, 5].into(), port),
+        server: "203.0.113.7:443".parse().unwrap(),
+        direction: Direction::ToServer,
+        interface: Untrusted::from("eth0"),
+        application: Application::Tls,
+        name: Some(Untrusted::from("c2.example")),
+        url: None,
+        listed: None,
+        process,
+    };
+    let process = Process { exe: Some(Untrusted::from("/tmp/.x")), ..Process::unknown(4242) };
+    let subject = TrafficSubject {
+        what: Pattern::Beacon {
+            times: 20,
+            period_ms: 60_000,
+            jitter_percent: 3,
+            bytes: 310,
+            seconds: 1_140,
+            score: 97,
+        },
+        client: [10, 0, 0, 5].into(),
+        server: Some([203, 0, 113, 7].into()),
+        service: Some("443/tcp".parse().unwrap()),
+        name: Some(Untrusted::from("c2.example")),
+        flows: Vec::new(),
+    };
+    let words = builtin_rule(builtin::NET_BEACON).unwrap();
+    Alert {
+        id: "A-13".parse().unwrap(),
+        rule: builtin::NET_BEACON.parse().unwrap(),
+        title: words.title.words(),
+        severity: words.severity,
+        explanation: words.explanation.words(),
+        next_step: words.next_step.words(),
+        technique: words.technique.map(str::to_owned),
+        flow: Some(flow(40_112, Some(Box::new(process)))),
+        flows: vec![flow(40_110, None)],
+        what: Some(subject.words()),
+        ..flow_alert()
     }
 }
 
@@ -220,5 +295,61 @@ pub(crate) fn agent() -> Agent {
             pack: 1,
             ..Health::default()
         },
+    }
+}
+
+/// The same with a walk and an ordered scan that go on.
+pub(crate) fn busy_agent() -> Agent {
+    let mut agent = agent();
+    let scan = ordered_scan();
+    let outcomes = [(ScanOutcome::Matched, 2), (ScanOutcome::Clean, 310), (ScanOutcome::TooLarge, 1)].into();
+    let totals =
+        ScanTotals { outcomes: [(ScanOutcome::Clean, 12)].into(), known: 30, ..ScanTotals::default() };
+    let (path, since, until) = ("/opt/cong-van".into(), scan.asked, scan.until);
+    agent.health.scans = outcomes;
+    agent.health.wires = vec![khien_core::asset::Wire {
+        interface: Untrusted::from("lo"),
+        packets: 1_204,
+        bytes: 9 << 20,
+        kernel: 4,
+        uncertain: khien_core::asset::Uncertain { conflicts: 3, unclaimed: 12, ..Default::default() },
+        ..Default::default()
+    }];
+    agent.health.scans_with_pack = [(ScanOutcome::Matched, 1), (ScanOutcome::Clean, 40)].into();
+    agent.health.ordered = Some(ScanProgress { order: scan.order, path, since, until, totals });
+    agent.health.walk = Some(WalkProgress {
+        looked: 300,
+        of: 1_200,
+        scanned: 30,
+        unread: 2,
+        pack: 1,
+        ends: Some(at("2026-11-22T03:20:00Z")),
+        ..WalkProgress::begun(at("2026-11-22T03:08:00Z"))
+    });
+    agent
+}
+
+pub(crate) fn ordered_scan() -> OrderedScan {
+    OrderedScan {
+        order: OrderId([0xcd; 16]),
+        agent: AgentId([1; 32]),
+        host: Untrusted::from("web1"),
+        target: ScanScope::Files(ScanTarget::new("/opt/cong-van".into(), 1_000, false).unwrap()),
+        by: "thu".to_owned(),
+        stopped_by: None,
+        asked: at("2026-11-22T03:10:00Z"),
+        until: at("2026-11-22T03:25:00Z"),
+        progress: None,
+        answer: None,
+        ended: None,
+    }
+}
+
+pub(crate) fn blind_alert() -> Alert {
+    Alert {
+        id: "A-9".parse().unwrap(),
+        rule: "khien.sensor.blind".parse().unwrap(),
+        what: Some(words("/srv/www: mất 5 sự kiện", "/srv/www: 5 events lost")),
+        ..file_alert()
     }
 }

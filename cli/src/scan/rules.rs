@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use khien_core::{
     Lang, RuleId, Severity, Timestamp,
     bundle::{Pack, RuleMeta, Source},
-    text::{scan as t, trouble},
+    text::{builtin::builtin_rule, scan as t, trouble},
     untrusted::escape,
 };
 use khien_rules::{
@@ -21,7 +21,7 @@ use khien_rules::{
     pack,
 };
 
-use super::feed::shown;
+use super::{feed::shown, processes};
 use crate::{
     args,
     exit::{Exit, Stop},
@@ -50,12 +50,19 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Returns how bad a match is.
     pub(crate) fn severity(&self, rule: &RuleId) -> Severity {
-        self.metas.get(rule).map_or(Severity::Medium, |meta| meta.severity)
+        let own = || builtin_rule(rule.as_str()).map_or(Severity::Medium, |own| own.severity);
+        self.metas.get(rule).map_or_else(own, |meta| meta.severity)
+    }
+
+    /// Returns what is said of a rule of the pack.
+    pub(crate) fn meta(&self, rule: &RuleId) -> Option<&RuleMeta> {
+        self.metas.get(rule)
     }
 
     /// Returns what a rule is called.
     pub(crate) fn title(&self, rule: &RuleId, lang: Lang) -> &str {
-        self.metas.get(rule).map_or("", |meta| meta.title.get(lang))
+        let own = || builtin_rule(rule.as_str()).map_or("", |own| own.title.get(lang));
+        self.metas.get(rule).map_or_else(own, |meta| meta.title.get(lang))
     }
 
     /// Returns the YARA name of a rule and the source that it is from, if it is of others.
@@ -66,24 +73,29 @@ impl Loaded {
 
 /// Loads the rules that were asked for.
 pub(crate) fn load(what: &args::Scan, lang: Lang) -> Result<Loaded> {
+    let scope = if processes::asked(what) { Scope::Memory } else { Scope::File };
     match (&what.rules[..], &what.pack) {
-        ([], None) => own(base_pack(Timestamp::now())),
+        ([], None) => own(base_pack(Timestamp::now()), scope),
         ([], Some(dir)) => {
             let pack = pack::load_dir(dir, Timestamp::now());
-            own(pack.with_context(|| Told::path(trouble::CANNOT_USE, dir))?)
+            own(pack.with_context(|| Told::path(trouble::CANNOT_USE, dir))?, scope)
         }
         (rules, _) => of_others(rules, lang),
     }
 }
 
-fn own(pack: Pack) -> Result<Loaded> {
-    let engine = Engine::compile(&pack, Scope::File);
+fn own(mut pack: Pack, scope: Scope) -> Result<Loaded> {
+    let engine = Engine::compile(&pack, scope);
     let engine = engine.map_err(|e| Told::new(t::NO_COMPILE, &[&escape(e.to_string().as_bytes())]))?;
     let compiled = engine.compiled()?;
+    if scope == Scope::Memory {
+        pack.rules.retain(|meta| meta.memory);
+    }
     Ok(loaded(pack, compiled))
 }
 
-fn loaded(pack: Pack, compiled: Vec<u8>) -> Loaded {
+/// Pairs a pack with its compiled form.
+pub(crate) fn loaded(pack: Pack, compiled: Vec<u8>) -> Loaded {
     Loaded {
         compiled,
         is_foreign: false,
@@ -95,15 +107,15 @@ fn loaded(pack: Pack, compiled: Vec<u8>) -> Loaded {
     }
 }
 
-fn of_others(named: &[PathBuf], lang: Lang) -> Result<Loaded> {
+/// Compiles YARA sources, which are named or lie in folders that are.
+pub(crate) fn of_others(named: &[PathBuf], lang: Lang) -> Result<Loaded> {
     let mut read = Sources::default();
     for path in named {
         read.named(path, lang)?;
     }
     let made = foreign::compile(&read.sources);
     let made = made.map_err(|e| Told::new(t::NO_COMPILE, &[&escape(e.to_string().as_bytes())]))?;
-    let mut refused = read.refused;
-    refused.extend(made.refused.iter().map(ToString::to_string));
+    let refused: Vec<String> = made.refused.iter().map(ToString::to_string).collect();
     if made.pack.rules.is_empty() {
         let paths: Vec<_> = named.iter().map(|p| shown(p).to_string()).collect();
         let first = refused.first().map(|r| format!(": {r}")).unwrap_or_default();
@@ -120,7 +132,6 @@ fn of_others(named: &[PathBuf], lang: Lang) -> Result<Loaded> {
 struct Sources {
     sources: Vec<Source>,
     bytes: usize,
-    refused: Vec<String>,
 }
 
 impl Sources {
@@ -155,16 +166,14 @@ impl Sources {
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|f| f.take(left as u64 + 1).read_to_end(&mut bytes));
         read.with_context(|| Told::path(trouble::CANNOT_READ, path))?;
-        if bytes.len() > left || self.sources.len() >= MAX_SOURCES {
+        // Bytes that are no UTF-8 are longer in text.
+        let text = foreign::text(&bytes);
+        if text.len().max(bytes.len()) > left || self.sources.len() >= MAX_SOURCES {
             let what = t::TOO_MANY_RULES.with(lang, &[&MAX_SOURCES, &(MAX_TEXT >> 20)]);
             return Err(Stop::new(Exit::Usage, what, t::NEXT_RULES.get(lang)).into());
         }
-        self.bytes += bytes.len();
-        let name = shown(path).to_string();
-        match String::from_utf8(bytes) {
-            Ok(text) => self.sources.push(Source { name, text }),
-            Err(_) => self.refused.push(t::NOT_TEXT.with(lang, &[&name])),
-        }
+        self.bytes += text.len();
+        self.sources.push(Source { name: shown(path).to_string(), text });
         Ok(())
     }
 }

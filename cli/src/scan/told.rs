@@ -9,7 +9,7 @@ use anyhow::Result;
 use khien_core::{
     Lang, RuleId, Severity, Sha256, Untrusted,
     event::{Excerpt, Inside, ScanOutcome, Unseen},
-    text::{alert, inside::not_scanned, scan as t},
+    text::{alert, scan as t},
 };
 use khien_rules::Hit;
 use serde::Serialize;
@@ -21,10 +21,12 @@ use super::{
     totals::{Totals, sized},
     walk::Passed,
 };
-use crate::output::{print, print_json_line, sane, say};
+use crate::output::{is_plain, print, print_json_line, sane, say};
 
 /// Rules that are left out and are named; the others are counted.
 const MAX_REFUSED: usize = 20;
+/// The outcome of a file that was listed and was not there when its turn came.
+const GONE: &str = "gone";
 /// How often the progress is written.
 const OFTEN: Duration = Duration::from_millis(200);
 /// The width that is taken when a terminal does not tell its own.
@@ -36,6 +38,9 @@ pub(super) struct Teller {
     json: bool,
     all: bool,
     colour: bool,
+    /// Whether somebody sits there.
+    is_attended: bool,
+    /// The line at the foot of a terminal on which it can stand.
     progress: Option<Progress>,
     totals: Totals,
     passed: Passed,
@@ -54,15 +59,18 @@ struct Progress {
 /// One file of `--json`.
 #[derive(Serialize)]
 struct Line<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
     path: &'a Untrusted,
-    outcome: ScanOutcome,
+    outcome: &'static str,
     size: Option<u64>,
     sha256: Option<Sha256>,
     matches: Vec<Match<'a>>,
     #[serde(skip_serializing_if = "<[Unseen]>::is_empty")]
     unseen: &'a [Unseen],
+    /// Why it, or some of it, was not scanned.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    reason: Option<String>,
 }
 
 /// One match of `--json`.
@@ -82,17 +90,15 @@ struct Match<'a> {
 impl Teller {
     /// Prepares for one scan.
     pub(super) fn new(lang: Lang, json: bool, all: bool) -> Self {
-        let progress = io::stderr().is_terminal().then(|| Progress {
-            stands: false,
-            at: None,
-            last: Untrusted::default(),
-        });
+        let (is_attended, is_plain) = (io::stderr().is_terminal(), is_plain());
+        let progress = || Progress { stands: false, at: None, last: Untrusted::default() };
         Self {
             lang,
             json,
             all,
-            colour: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-            progress,
+            colour: io::stdout().is_terminal() && !is_plain,
+            is_attended,
+            progress: (is_attended && !is_plain).then(progress),
             totals: Totals::default(),
             passed: Passed::default(),
             begun: Instant::now(),
@@ -101,7 +107,7 @@ impl Teller {
 
     /// Says that rules are being read, which may take a while.
     pub(super) fn loading(&mut self) {
-        if self.progress.is_some() {
+        if self.is_attended {
             say(t::LOADING.get(self.lang));
         }
     }
@@ -114,7 +120,7 @@ impl Teller {
         if let Some(more) = loaded.refused.len().checked_sub(MAX_REFUSED).filter(|more| *more > 0) {
             say(&t::REFUSED_MORE.with(self.lang, &[&more]));
         }
-        if self.progress.is_some() {
+        if self.is_attended {
             say(&t::LOADED.with(self.lang, &[&loaded.pack.rules.len(), &loaded.sources]));
         }
         self.begun = Instant::now();
@@ -141,7 +147,7 @@ impl Teller {
     pub(super) fn finish(&mut self, interrupted: bool, loaded: &Loaded) -> Result<Ended> {
         let time = self.begun.elapsed();
         self.wipe();
-        if !self.json || self.progress.is_some() {
+        if !self.json || self.is_attended {
             self.totals.lines(self.lang, &self.passed, time, interrupted).iter().for_each(|line| say(line));
             if !loaded.refused.is_empty() {
                 say(&t::REFUSED_TOTAL.with(self.lang, &[&loaded.refused.len()]));
@@ -154,27 +160,23 @@ impl Teller {
     }
 
     fn line(&mut self, done: &Done, loaded: &Loaded) -> Result<()> {
-        let (path, lang) = (&done.path, self.lang);
+        let lang = self.lang;
         let line = match &done.ended {
-            How::Gone => return Ok(()),
+            How::NoMemory | How::Own => return Ok(()),
+            How::Gone(_) => not_scanned_line(done, GONE, None, t::GONE_WHY.get(lang)),
+            How::NotScanned { outcome, why, size } => {
+                not_scanned_line(done, outcome.as_str(), *size, why.get(lang))
+            }
             How::Scanned(answer) if answer.outcome == ScanOutcome::Clean && !self.all => return Ok(()),
             How::Scanned(answer) => Line {
-                path,
-                outcome: answer.outcome,
+                pid: done.pid,
+                path: &done.path,
+                outcome: answer.outcome.as_str(),
                 size: Some(answer.size),
                 sha256: answer.sha256,
                 matches: answer.hits.iter().map(|hit| matched(hit, loaded, lang)).collect(),
                 unseen: &answer.unseen,
-                reason: None,
-            },
-            How::NotScanned { outcome, why, size } => Line {
-                path,
-                outcome: *outcome,
-                size: *size,
-                sha256: None,
-                matches: Vec::new(),
-                unseen: &[],
-                reason: Some(why.get(lang)),
+                reason: answer.why_not_all().map(|why| why.get(lang).to_owned()),
             },
         };
         self.wipe();
@@ -183,16 +185,20 @@ impl Teller {
 
     fn words(&mut self, done: &Done, loaded: &Loaded) -> Result<()> {
         match &done.ended {
-            How::Gone => Ok(()),
-            How::NotScanned { why, .. } => {
-                self.aside(&t::WHY.with(self.lang, &[&done.path, &why.get(self.lang)]));
+            How::NoMemory | How::Own => Ok(()),
+            How::Gone(_) => {
+                self.aside(&t::GONE.with(self.lang, &[&done.path, &t::GONE_WHY.get(self.lang)]));
                 Ok(())
             }
-            How::Scanned(answer) => self.answered(&done.path, answer, loaded),
+            How::NotScanned { why, .. } => {
+                self.aside(&t::WHY.with(self.lang, &[&done.place(), &why.get(self.lang)]));
+                Ok(())
+            }
+            How::Scanned(answer) => self.answered(&done.place(), answer, loaded),
         }
     }
 
-    fn answered(&mut self, path: &Untrusted, answer: &Answer, loaded: &Loaded) -> Result<()> {
+    fn answered(&mut self, path: &str, answer: &Answer, loaded: &Loaded) -> Result<()> {
         for hit in &answer.hits {
             let severity = loaded.severity(&hit.rule);
             let inside = if hit.inside.is_empty() { String::new() } else { format!(" › {}", hit.inside) };
@@ -200,16 +206,13 @@ impl Teller {
             self.wipe();
             self.headed(&alert::severity(severity).get(self.lang).to_uppercase(), severity, &rest)?;
         }
-        let why = || not_scanned(answer.outcome, &answer.unseen).get(self.lang).to_owned();
-        match answer.outcome {
-            ScanOutcome::Matched if answer.unseen.is_empty() => {}
-            ScanOutcome::Matched => self.aside(&t::PARTLY.with(self.lang, &[path, &why()])),
-            ScanOutcome::Clean if self.all => {
-                self.wipe();
-                print(&format!("{:<10}  {path}", t::CLEAN.get(self.lang)))?;
-            }
-            ScanOutcome::Clean => {}
-            _ => self.aside(&t::WHY.with(self.lang, &[path, &why()])),
+        if let Some(why) = answer.why_not_all() {
+            let head = if answer.outcome == ScanOutcome::Matched { t::PARTLY } else { t::WHY };
+            self.aside(&head.with(self.lang, &[&path, &why.get(self.lang)]));
+        }
+        if answer.outcome == ScanOutcome::Clean && self.all {
+            self.wipe();
+            print(&format!("{:<10}  {path}", t::CLEAN.get(self.lang)))?;
         }
         Ok(())
     }
@@ -259,6 +262,11 @@ impl Teller {
             write!(io::stderr().lock(), "\r\x1b[2K").ok();
         }
     }
+}
+
+fn not_scanned_line<'a>(done: &'a Done, outcome: &'static str, size: Option<u64>, why: &str) -> Line<'a> {
+    let (pid, path, reason) = (done.pid, &done.path, Some(why.to_owned()));
+    Line { pid, path, outcome, size, sha256: None, matches: Vec::new(), unseen: &[], reason }
 }
 
 fn matched<'a>(hit: &'a Hit, loaded: &'a Loaded, lang: Lang) -> Match<'a> {

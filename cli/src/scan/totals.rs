@@ -7,10 +7,13 @@ use serde::Serialize;
 
 use super::{
     Ended,
-    feed::{Done, How},
+    feed::{Answer, Done, How},
     rules::Loaded,
     walk::Passed,
 };
+
+/// Processes that are named; the others are counted.
+const MAX_NAMED: usize = 16;
 
 /// What is counted.
 #[derive(Debug, Default, Serialize)]
@@ -22,11 +25,20 @@ pub(super) struct Totals {
     pub(super) matched: u64,
     clean: u64,
     not_scanned: u64,
-    /// Files that matched and hold something that was not scanned.
+    /// Files that matched and hold something that was not scanned; processes of which a part was not, matched or not.
     partly_scanned: u64,
-    /// Files that went before their turn.
+    /// Files that were listed and were gone when their turn came.
     gone: u64,
+    /// Processes that ended meanwhile or are the kernel's.
+    #[serde(skip_serializing_if = "is_none")]
+    without_memory: u64,
+    /// Processes of Khiên's own that were left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    own: Vec<u32>,
     outcomes: BTreeMap<&'static str, u64>,
+    /// Whether processes are counted, and not files.
+    #[serde(skip)]
+    of_processes: bool,
 }
 
 /// The last line of `--json`.
@@ -54,16 +66,24 @@ struct All<'a> {
 impl Totals {
     /// Counts one that ended.
     pub(super) fn count(&mut self, done: &Done) {
+        self.of_processes |= done.pid.is_some();
         let outcome = match &done.ended {
-            How::Gone => {
+            How::Gone(_) => {
                 self.gone += 1;
+                return;
+            }
+            How::NoMemory => {
+                self.without_memory += 1;
+                return;
+            }
+            How::Own => {
+                self.own.extend(done.pid);
                 return;
             }
             How::NotScanned { outcome, .. } => *outcome,
             How::Scanned(answer) => {
                 self.bytes += answer.size;
-                self.partly_scanned +=
-                    u64::from(answer.outcome == ScanOutcome::Matched && !answer.unseen.is_empty());
+                self.partly_scanned += u64::from(is_partly_scanned(done, answer));
                 answer.outcome
             }
         };
@@ -80,7 +100,7 @@ impl Totals {
     pub(super) fn ended(&self, interrupted: bool) -> Ended {
         match () {
             () if self.matched > 0 => Ended::Matched,
-            () if self.not_scanned > 0 || interrupted => Ended::Incomplete,
+            () if self.not_scanned + self.gone > 0 || interrupted => Ended::Incomplete,
             () => Ended::Clean,
         }
     }
@@ -128,24 +148,106 @@ impl Totals {
         if passed.more_left_out > 0 {
             lines.push(t::LEFT_OUT_MORE.with(lang, &[&passed.more_left_out]));
         }
-        lines.push(t::TOTAL.with(lang, &[files, &sized(self.bytes), &seconds, &rate, &speed]));
+        let total = if self.of_processes { t::TOTAL_PROCESSES } else { t::TOTAL };
+        lines.push(total.with(lang, &[files, &sized(self.bytes), &seconds, &rate, &speed]));
         lines.push(t::RESULT.with(lang, &[&self.matched, &self.clean, &self.not_scanned]));
         if self.partly_scanned > 0 {
-            lines.push(t::PARTLY_TOTAL.with(lang, &[&self.partly_scanned]));
+            let partly = if self.of_processes { t::PARTLY_PROCESSES } else { t::PARTLY_TOTAL };
+            lines.push(partly.with(lang, &[&self.partly_scanned]));
         }
-        if passed.links + passed.special + self.gone > 0 {
-            lines.push(t::PASSED.with(lang, &[&passed.links, &passed.special, &self.gone]));
+        if !self.own.is_empty() {
+            lines.push(t::OWN_PROCESSES.with(lang, &[&self.own.len(), &named(&self.own)]));
+        }
+        if self.gone > 0 {
+            lines.push(t::GONE_TOTAL.with(lang, &[&self.gone]));
+        }
+        if self.without_memory > 0 {
+            lines.push(t::GONE_PROCESSES.with(lang, &[&self.without_memory]));
+        }
+        if passed.links + passed.special > 0 {
+            lines.push(t::PASSED.with(lang, &[&passed.links, &passed.special]));
         }
         lines
     }
 }
 
+/// Of a file that did not match nothing was scanned that counts; of a process the rest of its memory was.
+fn is_partly_scanned(done: &Done, answer: &Answer) -> bool {
+    let counts = answer.outcome == ScanOutcome::Matched || (done.pid.is_some() && answer.size > 0);
+    counts && !answer.unseen.is_empty()
+}
+
+/// Names the first few.
+fn named(pids: &[u32]) -> String {
+    let named: Vec<String> = pids.iter().take(MAX_NAMED).map(u32::to_string).collect();
+    let more = if pids.len() > MAX_NAMED { ", …" } else { "" };
+    named.join(", ") + more
+}
+
+fn is_none(n: &u64) -> bool {
+    *n == 0
+}
+
 /// Writes a number of bytes as people read it.
-pub(super) fn sized(bytes: u64) -> String {
+pub(crate) fn sized(bytes: u64) -> String {
     match bytes {
         ..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use khien_core::event::{Inside, NotSeen, Unseen};
+
+    use super::*;
+
+    fn scanned(pid: Option<u32>, outcome: ScanOutcome, why: Option<NotSeen>) -> Done {
+        let unseen = why.map(|why| Unseen { inside: Inside::default(), why }).into_iter().collect();
+        let answer = Answer { outcome, hits: Vec::new(), unseen, sha256: None, size: 7 };
+        Done { path: "/x".into(), pid, ended: How::Scanned(Box::new(answer)) }
+    }
+
+    fn lines(done: &[Done]) -> String {
+        let mut totals = Totals::default();
+        done.iter().for_each(|done| totals.count(done));
+        totals.lines(Lang::En, &Passed::default(), Duration::from_secs(1), false).join("\n")
+    }
+
+    #[test]
+    fn every_process_of_which_a_part_was_missed_is_counted_whether_it_matched_or_not() {
+        let said = lines(&[
+            scanned(Some(1), ScanOutcome::Clean, None),
+            scanned(Some(2), ScanOutcome::LimitExceeded, Some(NotSeen::Total)),
+            scanned(Some(3), ScanOutcome::Matched, Some(NotSeen::Swapped)),
+        ]);
+
+        assert!(said.contains("1 matched, 1 clean, 1 not scanned"), "{said}");
+        assert!(said.contains("of 2 processes a part of the memory was not scanned"), "{said}");
+    }
+
+    #[test]
+    fn of_files_only_those_that_matched_are_partly_scanned() {
+        let said = lines(&[
+            scanned(None, ScanOutcome::LimitExceeded, Some(NotSeen::Total)),
+            scanned(None, ScanOutcome::Matched, Some(NotSeen::Encrypted)),
+        ]);
+
+        assert!(said.contains("1 files matched and hold something that was not scanned"), "{said}");
+    }
+
+    #[test]
+    fn khiens_own_processes_are_said_to_be_left_out_and_are_neither_clean_nor_not_scanned() {
+        let own = |pid| Done { path: Untrusted::default(), pid: Some(pid), ended: How::Own };
+
+        let said = lines(&[own(12), own(13), scanned(Some(1), ScanOutcome::Clean, None)]);
+
+        assert!(said.contains("0 matched, 1 clean, 0 not scanned"), "{said}");
+        assert!(
+            said.contains("2 processes of Khiên's own, which hold the rules, were left out: 12, 13"),
+            "{said}"
+        );
     }
 }

@@ -5,6 +5,7 @@
 //! walked: only regular files are opened there, and files have been hidden there before.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     io,
     os::unix::ffi::OsStrExt,
@@ -27,7 +28,11 @@ use rustix::{
     fs::{AtFlags, CWD, Dir, DirEntry, FileType, Mode, OFlags, fstat, fstatfs, openat, statat},
 };
 
-use super::feed::{Done, shown};
+use super::{
+    again::{Again, Missing},
+    feed::{Done, How, shown},
+    processes::{self, Wanted},
+};
 
 /// Folders inside folders. Each level is one open folder, and a path of more cannot be opened anyway.
 const MAX_DEEP: usize = 256;
@@ -58,10 +63,32 @@ const MADE_UP: [u32; 18] = [
 
 /// What a walk finds.
 pub(crate) enum Found {
-    /// A file, by a path of which no part is a link.
-    File(PathBuf),
+    /// A file.
+    File(Listed),
+    /// A process.
+    Process {
+        /// Its id.
+        pid: u32,
+        /// Whether it was named, and not only found.
+        named: bool,
+    },
     /// What cannot be walked or scanned.
     Not(Done),
+}
+
+/// A file as a walk met it.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// A path of which no part is a link.
+    pub(crate) path: PathBuf,
+    /// The number that its folder has for it, by which it can be looked for again.
+    pub(crate) number: Option<u64>,
+}
+
+impl Listed {
+    fn only(path: PathBuf) -> Found {
+        Found::File(Self { path, number: None })
+    }
 }
 
 /// What a walk passed by on purpose.
@@ -113,11 +140,50 @@ impl Walk {
         self.passed
     }
 
+    /// Names processes instead of files.
+    pub(crate) fn processes(mut self, wanted: &Wanted) {
+        let own = |pid: &u32| Done { path: Untrusted::default(), pid: Some(*pid), ended: How::Own };
+        let own = wanted.own.iter().map(|pid| Found::Not(own(pid)));
+        let others = wanted.pids.iter().map(|pid| Found::Process { pid: *pid, named: wanted.named });
+        let hidden = wanted.hidden.then(|| Found::Not(processes::hidden()));
+        // Nobody takes more when the scan is broken off.
+        let _ = hidden.into_iter().chain(own).chain(others).try_for_each(|found| self.send(found));
+    }
+
+    /// Looks once more into folders of which files were gone: what has another name now is named by it.
+    pub(crate) fn again(mut self, again: Again) {
+        for (folder, mut missing) in again.folders {
+            let found = self.found_again(&folder, &mut missing);
+            if found.and_then(|()| self.gone(missing)).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Names those that are there, and takes them out of what is missing. A folder that cannot be read any more has none.
+    fn found_again(&mut self, folder: &Path, missing: &mut Missing) -> Result<(), Stopped> {
+        let Ok(dir) = opened(CWD, folder.as_os_str()).and_then(|fd| Ok(Dir::new(fd)?)) else { return Ok(()) };
+        let mut met = BTreeSet::new();
+        for entry in dir.flatten().filter(|entry| missing.contains_key(&entry.ino())) {
+            met.insert(entry.ino());
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            self.send(Listed::only(folder.join(name)))?;
+        }
+        missing.retain(|number, _| !met.contains(number));
+        Ok(())
+    }
+
+    fn gone(&mut self, missing: Missing) -> Result<(), Stopped> {
+        missing.into_values().flatten().try_for_each(|path| {
+            self.send(Found::Not(Done { path: shown(&path), pid: None, ended: How::Gone(None) }))
+        })
+    }
+
     /// What is named may be a link: it is followed, and from there on none is.
     fn root(&mut self, named: &Path) -> Result<(), Stopped> {
         let real = named.canonicalize().and_then(|path| Ok((path.symlink_metadata()?.file_type(), path)));
         match real {
-            Ok((kind, path)) if kind.is_file() => self.send(Found::File(path)),
+            Ok((kind, path)) if kind.is_file() => self.send(Listed::only(path)),
             Ok((kind, path)) if kind.is_dir() => self.tree(path),
             Ok((_, path)) => self.not(&path, ScanOutcome::Unreadable, t::NO_CONTENT.words()),
             Err(e) => self.unreadable(named, &e),
@@ -151,15 +217,16 @@ impl Walk {
             return Ok(());
         }
         let path = level.path.join(name);
+        let number = Some(entry.ino());
         match kind(level, entry) {
-            FileType::RegularFile => self.send(Found::File(path)),
+            FileType::RegularFile => self.send(Found::File(Listed { path, number })),
             FileType::Directory => self.below(name, path, levels),
             FileType::Symlink => {
                 self.passed.links += 1;
                 Ok(())
             }
             // Its kind cannot be told: opening it will say why.
-            FileType::Unknown => self.send(Found::File(path)),
+            FileType::Unknown => self.send(Found::File(Listed { path, number })),
             _ => {
                 self.passed.special += 1;
                 Ok(())

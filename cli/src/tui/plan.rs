@@ -21,7 +21,7 @@ use crate::response::{Plan, PlanError, plan_approve, plan_undo};
 pub(crate) fn targets(alerts: &[Alert]) -> Vec<Target> {
     let file = |a: &Alert| {
         let file = FileTarget { path: a.path.clone()?, sha256: a.sha256? };
-        Some(Target { agent: a.agent, file })
+        Some(Target { agent: a.reporter()?, file })
     };
     alerts.iter().filter_map(file).collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -81,5 +81,10 @@ pub(crate) fn words(order: &Allowed) -> Message {
         Verb::VerifyAbsent(_) => t::VERB_VERIFY_ABSENT,
         Verb::RestoreFile(_) => t::VERB_RESTORE,
         Verb::VerifyPresent(_) => t::VERB_VERIFY_PRESENT,
+        Verb::ScanPath(_) => t::VERB_SCAN,
+        Verb::ScanMemory(_) => t::VERB_SCAN_MEMORY,
+        Verb::StopScan { .. } => t::VERB_STOP_SCAN,
+        Verb::SearchRecords(_) => t::VERB_SEARCH_RECORDS,
+        Verb::PreservePackets(_) => t::VERB_PRESERVE_PACKETS,
     }
 }

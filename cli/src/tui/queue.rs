@@ -26,6 +26,11 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// Returns every alert that is known, shown or not.
+    pub(crate) fn all(&self) -> &[Alert] {
+        &self.alerts
+    }
+
     /// Replaces everything.
     pub(crate) fn load(&mut self, alerts: Vec<Alert>) {
         self.alerts = alerts;

@@ -4,7 +4,7 @@ use khien_core::{
     AgentId, AlertId, Lang, Severity, Timestamp, Untrusted,
     alert::{Alert, Status},
     asset::{Agent, Coverage, Presence, Sensor, Sight},
-    evidence::{Custody, CustodyAction, Evidence},
+    evidence::{Custody, CustodyAction, Evidence, Origin},
     incident::Incident,
     reason::Reason,
     run::Run,
@@ -23,7 +23,9 @@ use super::{
     update::update,
     view::view,
 };
-pub(crate) use crate::command::samples::{agent, file_alert, flow_alert, incident, run};
+pub(crate) use crate::command::samples::{
+    agent, capture_alert, file_alert, flow_alert, incident, run, traffic_alert,
+};
 
 /// Returns the moment at which every test takes place.
 pub(crate) fn now() -> Timestamp {
@@ -117,10 +119,12 @@ fn evidence() -> Evidence {
         sha256: alert.sha256.unwrap(),
         size: 31,
         path: alert.path.clone().unwrap(),
-        agent: alert.agent,
-        host: alert.host.clone(),
+        origin: Origin::Taken {
+            agent: alert.agent,
+            host: alert.host.clone(),
+            order: khien_core::OrderId([5; 16]),
+        },
         incident: incident().id,
-        order: khien_core::OrderId([5; 16]),
         custody: vec![
             custody("thu", CustodyAction::Ordered),
             custody("agent web1", CustodyAction::Collected),

@@ -144,9 +144,12 @@ pub(super) fn agent(context: &Context, address: &str, what: &args::Up) -> Result
     for dir in &what.watch {
         args.extend(["--watch".into(), std::path::absolute(dir)?.into()]);
     }
-    for name in &what.interface {
-        args.extend(["--interface".into(), name.into()]);
+    let named =
+        [("--interface", &what.interface), ("--promiscuous", &what.promiscuous), ("--trust", &what.trust)];
+    for (option, values) in named {
+        args.extend(values.iter().flat_map(|value| [option.into(), value.into()]));
     }
+    args.extend(what.packets_mib.iter().flat_map(|mib| ["--packets-mib".into(), mib.to_string().into()]));
     Ok(Program {
         name: "khien-agent",
         exe: beside("khien-agent")?,

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Pack;
+use super::{NetworkLists, Pack};
 use crate::{
     Sha256,
     signature::{OperatorKey, Purpose, SignatureError, Signed},
@@ -157,7 +157,16 @@ impl Pack {
     /// fits nothing.
     #[must_use]
     pub fn origin(&self) -> Sha256 {
-        let bare = Self { domains: Vec::new(), sets: Vec::new(), ..self.clone() };
+        let bare = Self {
+            version: self.version,
+            created: self.created,
+            rules: self.rules.clone(),
+            sources: self.sources.clone(),
+            domains: Vec::new(),
+            sets: Vec::new(),
+            network: NetworkLists::default(),
+            policy: self.policy.clone(),
+        };
         Sha256::of(&serde_json::to_vec(&bare).unwrap_or_default())
     }
 }
@@ -232,7 +241,8 @@ mod tests {
         let (pack, mut renamed) = (pack(), pack());
         let domain =
             bundle::DomainIndicator { domain: "c2.example".to_owned(), rule: "x.y".parse().unwrap() };
-        let listed = Pack { domains: vec![domain], ..pack.clone() };
+        let network = NetworkLists { allowed: vec!["192.0.2.1".to_owned()], ..NetworkLists::default() };
+        let listed = Pack { domains: vec![domain], network, ..pack.clone() };
         renamed.sources[0].text.push(' ');
 
         assert_eq!(listed.origin(), pack.origin());
@@ -272,6 +282,7 @@ mod tests {
             sources: vec![source],
             domains: Vec::new(),
             sets: Vec::new(),
+            network: NetworkLists::default(),
             policy: None,
         }
     }

@@ -32,6 +32,8 @@ pub mod rules {
     pub const SERVER_CONFIG: &str = "khien.web.config";
     /// [`Deed::ServerConfigRuns`](super::Deed::ServerConfigRuns).
     pub const SERVER_CONFIG_RUNS: &str = "khien.web.config_runs_files";
+    /// [`Deed::ServerConfigUnread`](super::Deed::ServerConfigUnread).
+    pub const SERVER_CONFIG_UNREAD: &str = "khien.web.config_unread";
     /// [`Deed::SitemapGrew`](super::Deed::SitemapGrew).
     pub const SITEMAP: &str = "khien.web.sitemap";
     /// [`Deed::ManyPages`](super::Deed::ManyPages).
@@ -45,7 +47,7 @@ pub mod rules {
     /// [`Deed::Note`](super::Deed::Note).
     pub const NOTE: &str = "khien.ransom.note";
     /// Every one.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 14] = [
         SCRIPT_IN_UPLOADS,
         SCRIPT_BY_SERVER,
         HIDDEN_EXTENSION,
@@ -53,6 +55,7 @@ pub mod rules {
         LATE_SCRIPT,
         SERVER_CONFIG,
         SERVER_CONFIG_RUNS,
+        SERVER_CONFIG_UNREAD,
         SITEMAP,
         MANY_PAGES,
         CANARY,
@@ -106,6 +109,11 @@ pub enum Deed {
         /// The line that says so.
         line: Untrusted,
     },
+    /// Such a file changed and is too large to be read, so what it lets the server do is not known.
+    ServerConfigUnread {
+        /// Its size in bytes.
+        size: u64,
+    },
     /// A sitemap names many more pages than before.
     SitemapGrew {
         /// Pages before.
@@ -151,12 +159,28 @@ impl Deed {
             Self::LateScript { .. } => rules::LATE_SCRIPT,
             Self::ServerConfig => rules::SERVER_CONFIG,
             Self::ServerConfigRuns { .. } => rules::SERVER_CONFIG_RUNS,
+            Self::ServerConfigUnread { .. } => rules::SERVER_CONFIG_UNREAD,
             Self::SitemapGrew { .. } => rules::SITEMAP,
             Self::ManyPages { .. } => rules::MANY_PAGES,
             Self::Canary => rules::CANARY,
             Self::ManyRenamed { .. } => rules::RENAMED,
             Self::ManyScrambled { .. } => rules::SCRAMBLED,
             Self::Note { .. } => rules::NOTE,
+        }
+    }
+
+    /// Returns what tells this deed from another one of its kind in the same place.
+    pub(super) fn mark(&self) -> Option<&Untrusted> {
+        match self {
+            Self::ManyRenamed { suffix: mark } | Self::ServerConfigRuns { line: mark } => Some(mark),
+            _ => None,
+        }
+    }
+
+    /// Puts another mark in the place of its own.
+    pub(super) fn mark_as(&mut self, other: &Untrusted) {
+        if let Self::ManyRenamed { suffix: mark } | Self::ServerConfigRuns { line: mark } = self {
+            mark.clone_from(other);
         }
     }
 
@@ -170,6 +194,7 @@ impl Deed {
             Self::LateScript { .. } => LATE_SCRIPT,
             Self::ServerConfig => SERVER_CONFIG,
             Self::ServerConfigRuns { .. } => SERVER_CONFIG_RUNS,
+            Self::ServerConfigUnread { .. } => SERVER_CONFIG_UNREAD,
             Self::SitemapGrew { .. } => SITEMAP,
             Self::ManyPages { .. } => MANY_PAGES,
             Self::Canary => CANARY,
@@ -187,7 +212,7 @@ impl Deed {
             Self::LateScript { release } => vec![time::shown(*release)],
             Self::ServerConfigRuns { line } => vec![short(line)],
             Self::SitemapGrew { before, now } => vec![before.to_string(), now.to_string()],
-            Self::ManyPages { seconds } => vec![seconds.to_string()],
+            Self::ServerConfigUnread { size: n } | Self::ManyPages { seconds: n } => vec![n.to_string()],
             Self::ManyRenamed { suffix } => vec![short(suffix)],
             Self::ManyScrambled { kinds: n, .. } | Self::Note { folders: n } => vec![n.to_string()],
             Self::ScriptInUploads { .. }
@@ -219,7 +244,8 @@ impl Behaviour {
     }
 }
 
-fn short(text: &Untrusted) -> String {
+/// Returns a text from outside, safe to show and not long.
+pub(super) fn short(text: &Untrusted) -> String {
     Untrusted::cut(text.raw(), MAX_SHOWN).to_string()
 }
 
@@ -251,6 +277,10 @@ const SERVER_CONFIG_RUNS: Message = Message::new(
     "tệp cấu hình trong trang cho máy chủ web chạy tệp khác như tập lệnh: {}",
     "a configuration file within the site lets the web server run other files as scripts: {}",
 );
+const SERVER_CONFIG_UNREAD: Message = Message::new(
+    "tệp cấu hình máy chủ web trong trang thay đổi và quá lớn để đọc ({} byte)",
+    "a web server's configuration file within the site changed and is too large to be read ({} bytes)",
+);
 const SITEMAP: Message =
     Message::new("sơ đồ trang tăng vọt: từ {} lên {} địa chỉ", "a sitemap grew from {} to {} addresses");
 const MANY_PAGES: Message = Message::new(
@@ -263,12 +293,12 @@ const RENAMED: Message = Message::new(
     "many documents were renamed to one new extension: .{}",
 );
 const SCRAMBLED: Message = Message::new(
-    "nhiều tài liệu thuộc {} loại bị ghi đè bằng nội dung như đã mã hóa",
-    "many documents of {} kinds were overwritten with content that looks encrypted",
+    "nhiều tài liệu thuộc {} loại bị ghi đè hoặc thay bằng nội dung như đã mã hóa",
+    "many documents of {} kinds were overwritten with, or replaced by, content that looks encrypted",
 );
 const SCRAMBLED_AND_NOTE: Message = Message::new(
-    "nhiều tài liệu thuộc {} loại bị ghi đè bằng nội dung như đã mã hóa, kèm thư đòi tiền chuộc ở nhiều thư mục",
-    "many documents of {} kinds were overwritten with content that looks encrypted, and a note was left in several folders",
+    "nhiều tài liệu thuộc {} loại bị ghi đè hoặc thay bằng nội dung như đã mã hóa, kèm thư đòi tiền chuộc ở nhiều thư mục",
+    "many documents of {} kinds were overwritten with, or replaced by, content that looks encrypted, and a note was left in several folders",
 );
 const NOTE: Message = Message::new(
     "cùng một thư đòi tiền chuộc xuất hiện ở {} thư mục",

@@ -39,6 +39,8 @@ pub enum Differs {
     Content,
     /// It has another mode or owner, and the same content.
     Rights,
+    /// Its content was read before and cannot be read any more: too large now, or not allowed.
+    Unread,
     /// It is a link that leads elsewhere.
     Link {
         /// Where it led.
@@ -59,7 +61,7 @@ pub enum Differs {
         added: u64,
         /// Ones that are gone.
         removed: u64,
-        /// Other content, link target or kind.
+        /// Other content, link target or kind, or content that cannot be read any more.
         content: u64,
         /// Other mode or owner.
         rights: u64,
@@ -129,6 +131,7 @@ mod tests {
                 after: facts(0o666),
                 unwatched: false,
             },
+            Integrity { differs: Differs::Unread, before: facts(0o644), after: None, unwatched: false },
             Integrity { differs: many, before: None, after: None, unwatched: false },
         ];
         for change in all {

@@ -96,11 +96,13 @@ pub enum NotSeen {
     Memory,
     /// There was no time left.
     Time,
+    /// It is memory that lies in the swap space: reading would bring it back.
+    Swapped,
 }
 
 impl NotSeen {
     /// Every cause.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Encrypted,
         Self::Unreadable,
         Self::Unsupported,
@@ -111,6 +113,7 @@ impl NotSeen {
         Self::Ratio,
         Self::Memory,
         Self::Time,
+        Self::Swapped,
     ];
 
     /// Returns the outcome of a scan that ended like this.
@@ -119,9 +122,13 @@ impl NotSeen {
         match self {
             Self::Encrypted | Self::Unreadable | Self::Unsupported => ScanOutcome::Unreadable,
             Self::Time => ScanOutcome::Timeout,
-            Self::Depth | Self::Entries | Self::Total | Self::Entry | Self::Ratio | Self::Memory => {
-                ScanOutcome::LimitExceeded
-            }
+            Self::Depth
+            | Self::Entries
+            | Self::Total
+            | Self::Entry
+            | Self::Ratio
+            | Self::Memory
+            | Self::Swapped => ScanOutcome::LimitExceeded,
         }
     }
 
@@ -139,6 +146,7 @@ impl NotSeen {
             Self::Ratio => "ratio",
             Self::Memory => "memory",
             Self::Time => "time",
+            Self::Swapped => "swapped",
         }
     }
 }

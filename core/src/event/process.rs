@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::act::{self, Act};
 use crate::{Timestamp, Untrusted};
 
 /// The most ancestors that are kept: the nearest ones.
@@ -36,6 +37,9 @@ pub struct Process {
     /// Whether it sees other mounts than the agent: its own paths may mean other files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_mounts: bool,
+    /// What else it did shortly before and after, the oldest first, at most [`MAX_ACTS`](super::MAX_ACTS).
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "act::few")]
+    pub acts: Vec<Act>,
 }
 
 /// A process from which another one comes.
@@ -65,7 +69,14 @@ impl Process {
             ancestors: Vec::new(),
             container: None,
             own_mounts: false,
+            acts: Vec::new(),
         }
+    }
+
+    /// Names it in a line: `php-fpm(812)`. A program that is not known is a question mark.
+    #[must_use]
+    pub fn short(&self) -> String {
+        named(self.exe.as_ref(), self.pid)
     }
 
     /// Draws where it comes from, the oldest first: `sshd(812) › bash(900) › curl(1044)`. A program that is not known

@@ -80,7 +80,7 @@ pub struct Severities {
     /// A file that is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Severity>,
-    /// Other content, another link target, or another kind of file.
+    /// Other content, another link target, another kind of file, or content that cannot be read any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Severity>,
     /// Another mode or owner.
@@ -103,7 +103,9 @@ impl Group {
         match differs {
             Differs::Added => or_all(added),
             Differs::Removed => or_all(removed),
-            Differs::Content | Differs::Link { .. } | Differs::Replaced { .. } => or_all(content),
+            Differs::Content | Differs::Unread | Differs::Link { .. } | Differs::Replaced { .. } => {
+                or_all(content)
+            }
             Differs::Rights => or_all(rights),
             Differs::Many { added: a, removed: r, rights: m, content: c, .. } => {
                 [(a, added), (r, removed), (m, rights), (c, content)]

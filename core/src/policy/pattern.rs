@@ -68,6 +68,10 @@ impl Pattern {
     /// Tells whether it names a path. A deep one also names the folder itself.
     #[must_use]
     pub fn names(&self, path: &[u8]) -> bool {
+        // Most paths are told apart by their beginning.
+        if !path.starts_with(self.prefix().as_bytes()) {
+            return false;
+        }
         let mut found = path.split(|b| *b == b'/').filter(|part| !part.is_empty());
         for wanted in self.parts() {
             match found.next() {

@@ -64,6 +64,11 @@ pub(super) fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
+/// The share of one processor of agents that do not name it.
+pub(super) fn usual_percent() -> u32 {
+    5
+}
+
 /// What a list in a reason may hold.
 pub(super) trait Short {
     fn short(self) -> Self;

@@ -24,9 +24,9 @@ fn sample(code: &str) -> Reason {
             "notify": ["/srv/a"], "unseen": ["/srv/b"], "limit": 11, "count": 12, "seconds": 13, "names": 14,
             "kernel": 1, "queue": 2, "busy": 3, "failed": 4, "evicted": 5,
             "parts": [{ "part": "seccomp", "because": { "code": "kernel_lacks" } }],
-            "offered": 21, "loaded": 22, "version": 23, "others": 24, "index": 25,
+            "offered": 21, "loaded": 22, "version": 23, "others": 24, "index": 25, "percent": 26, "megabytes": 27,
             "at": "2026-11-22T03:00:00Z",
-            "until": "2026-11-22T04:00:00Z", "agent": "ab".repeat(32), "order": "cd".repeat(16), "name": "user.note", "folder": "/srv/c", "vi": "việt", "en": "english",
+            "until": "2026-11-22T04:00:00Z", "agent": "ab".repeat(32), "order": "cd".repeat(16), "name": "user.note", "kind": "nfs4", "groups": ["cron"], "folder": "/srv/c", "vi": "việt", "en": "english",
         })
     };
     let errors = [json!({ "errno": 13, "text": "Permission denied" }), json!("line 3: what")];
@@ -58,10 +58,11 @@ fn codes_and_arguments_on_the_wire_are_stable() {
         r#"{"code":"writer_unknown","because":{"code":"fanotify_denied","error":{"errno":1,"text":"Operation not permitted (os error 1)"}}}"#,
     );
     is_written(
-        &Reason::PacketsLost { kernel: 5, queue: 4, busy: 0, failed: 0, evicted: 0 },
+        &Reason::PacketsLost { kernel: 5, queue: 4, busy: 0, failed: 0, evicted: 0, unowned: 0 },
         r#"{"code":"packets_lost","kernel":5,"queue":4}"#,
     );
     is_written(&Reason::WatchLimit { because: None }, r#"{"code":"watch_limit"}"#);
+    assert_eq!(parsed(&json!({ "code": "host_busy" })), Reason::HostBusy { percent: 5 });
 }
 
 fn is_written(reason: &Reason, wire: &str) {

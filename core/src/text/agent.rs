@@ -7,7 +7,7 @@ use super::{
 use crate::asset::{Coverage, Sensor, Sight};
 
 /// The agent sees less than it could: sensor and scope, reason.
-const REDUCED: Message = Message::new("Giảm khả năng quan sát: {}: {}", "Reduced coverage: {}: {}");
+const REDUCED: Message = Message::new("Vùng quan sát bị giảm: {}: {}", "Reduced coverage: {}: {}");
 /// The agent sees nothing of it: sensor and scope, reason.
 const BLIND: Message = Message::new("Không quan sát được: {}: {}", "Nothing is seen: {}: {}");
 const WITHOUT_REASON: Message = Message::new("không rõ lý do", "the reason is not known");
@@ -40,6 +40,11 @@ const fn sensor_name(sensor: Sensor) -> Message {
 pub const PAUSED: Message = Message::new(
     "Tạm dừng quét tệp đến {}; bỏ tạm dừng bằng `khien-agent resume`.",
     "Files are not scanned until {}; `khien-agent resume` goes on before that.",
+);
+/// No agent runs whose scans could wait: folder.
+pub const NO_AGENT_RUNS: Message = Message::new(
+    "Không có tác tử nào đang chạy với thư mục {}, nên không có gì để tạm dừng. Nếu tác tử dùng thư mục khác, chỉ ra bằng --home.",
+    "No agent runs on {}, so nothing is paused. If the agent has another folder, name it with --home.",
 );
 /// Scans go on.
 pub const RESUMED: Message = Message::new("Quét tệp trở lại.", "Files are scanned again.");
@@ -117,7 +122,7 @@ mod tests {
 
         assert_eq!(reduced(&network, Lang::Vi), "Không quan sát được: mạng eth0: giao diện mạng đang tắt");
         assert_eq!(reduced(&network, Lang::En), "Nothing is seen: network eth0: the interface is down");
-        assert_eq!(reduced(&scan, Lang::Vi), "Giảm khả năng quan sát: quét: không rõ lý do");
+        assert_eq!(reduced(&scan, Lang::Vi), "Vùng quan sát bị giảm: quét: không rõ lý do");
         assert_eq!(reduced(&scan, Lang::En), "Reduced coverage: scan: the reason is not known");
     }
 }

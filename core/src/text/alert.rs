@@ -118,6 +118,7 @@ pub const fn entry(k: EntryKind) -> Message {
         EntryKind::RunEnded => Message::new("Kịch bản kết thúc", "Playbook ended"),
         EntryKind::UndoAsked => Message::new("Yêu cầu hoàn tác", "Undo asked"),
         EntryKind::EvidenceStored => Message::new("Lưu chứng cứ", "Evidence stored"),
+        EntryKind::CaptureScanned => Message::new("Xem tệp gói tin", "File of packets looked at"),
         EntryKind::ReportDrafted => Message::new("Soạn báo cáo", "Report drafted"),
         EntryKind::Closed => Message::new("Đóng sự cố", "Incident closed"),
         EntryKind::Reopened => Message::new("Mở lại sự cố", "Incident reopened"),

@@ -4,6 +4,8 @@ use super::Message;
 use crate::{Severity, detection::builtin};
 
 mod behaviour;
+mod process;
+mod traffic;
 
 /// What a built-in detector says.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +27,12 @@ pub struct Builtin {
 /// Returns what a built-in detector says, or `None` for a rule of a pack.
 #[must_use]
 pub fn builtin_rule(rule: &str) -> Option<&'static Builtin> {
-    ALL.iter().chain(behaviour::ALL).chain(super::integrity::GROUPS).find(|b| b.rule == rule)
+    ALL.iter()
+        .chain(process::ALL)
+        .chain(behaviour::ALL)
+        .chain(traffic::ALL)
+        .chain(super::integrity::GROUPS)
+        .find(|b| b.rule == rule)
 }
 
 const ALL: &[Builtin] = &[
@@ -106,7 +113,7 @@ const ALL: &[Builtin] = &[
             "Two scan workers died over this file. It may be made to attack the scanner, or not to be scanned. The agent runs on; the file is set aside and not scanned again until it or the rule pack changes.",
         ),
         next_step: Message::new(
-            "Coi tệp là đáng ngờ: thu bằng chứng, xem ai đã ghi nó, rồi cách ly.",
+            "Coi tệp là đáng ngờ: thu chứng cứ, xem ai đã ghi nó, rồi cách ly.",
             "Treat the file as suspicious: collect it as evidence, see who wrote it, then quarantine it.",
         ),
     },

@@ -28,6 +28,10 @@ pub const AGENCY: Message = Message::new("Cơ quan", "Agency");
 pub const AGENCIES: Message = Message::new("Cơ quan", "Agencies");
 /// Labels: Agent.
 pub const AGENT: Message = Message::new("Tác tử", "Agent");
+/// Label: the file of packets in which something was found.
+pub const CAPTURE: Message = Message::new("Tệp gói tin", "Packets");
+/// Label: the digest of that file.
+pub const CAPTURE_SHA256: Message = Message::new("SHA-256 tệp gói tin", "SHA-256 of packets");
 /// Labels: Title.
 pub const TITLE: Message = Message::new("Tên", "Title");
 /// Labels: Where.
@@ -42,8 +46,8 @@ pub const REASON: Message = Message::new("Lý do", "Reason");
 pub const BY: Message = Message::new("Người xử lý", "By");
 /// Labels: Incident.
 pub const INCIDENT: Message = Message::new("Sự cố", "Incident");
-/// Labels: Seen.
-pub const SEEN: Message = Message::new("Đã thấy", "Seen");
+/// Labels: What.
+pub const SEEN: Message = Message::new("Nội dung", "What");
 /// Labels: ATT&CK technique.
 pub const TECHNIQUE: Message = Message::new("Kỹ thuật ATT&CK", "ATT&CK technique");
 /// Labels: Meaning.
@@ -64,6 +68,8 @@ pub const MODIFIED: Message = Message::new("Sửa lúc", "Modified");
 pub const PROCESS: Message = Message::new("Tiến trình ghi", "Written by");
 /// Labels: Comes from.
 pub const LINEAGE: Message = Message::new("Được gọi từ", "Comes from");
+/// Labels: One after the other.
+pub const STORY: Message = Message::new("Diễn biến", "In turn");
 /// Labels: Container.
 pub const CONTAINER: Message = Message::new("Vùng chứa", "Container");
 /// Says that a process has mounts of its own.
@@ -71,6 +77,10 @@ pub const OWN_MOUNTS: Message =
     Message::new("thấy các điểm gắn kết khác máy chủ", "sees other mounts than the host");
 /// Labels: Flow.
 pub const FLOW: Message = Message::new("Luồng", "Flow");
+/// Label.
+pub const OWNED_BY: Message = Message::new("Tiến trình", "Process");
+/// Label.
+pub const LISTED: Message = Message::new("Có trong danh sách", "On a list");
 /// Labels: Direction.
 pub const DIRECTION: Message = Message::new("Chiều", "Direction");
 /// Labels: Interface.
@@ -142,7 +152,7 @@ pub const WAITS_FOR: Message = Message::new("Chờ bước", "Waits for");
 /// Labels: Started.
 pub const STARTED: Message = Message::new("Bắt đầu", "Started");
 /// Labels: Presence.
-pub const PRESENCE: Message = Message::new("Kết nối", "Presence");
+pub const PRESENCE: Message = Message::new("Hiện diện", "Presence");
 /// Labels: Version.
 pub const VERSION: Message = Message::new("Phiên bản", "Version");
 /// Labels: Pack.
@@ -150,7 +160,7 @@ pub const PACK: Message = Message::new("Gói luật", "Pack");
 /// Labels: Backlog.
 pub const BACKLOG: Message = Message::new("Tồn đọng", "Backlog");
 /// Labels: Coverage.
-pub const COVERAGE: Message = Message::new("Tầm nhìn", "Coverage");
+pub const COVERAGE: Message = Message::new("Vùng quan sát", "Coverage");
 /// Labels: file.
 pub const SENSOR_FILE: Message = Message::new("tệp", "file");
 /// Labels: network.
@@ -167,6 +177,52 @@ pub const SENSOR_BEHAVIOUR: Message = Message::new("hành vi", "behaviour");
 pub const RULES: Message = Message::new("Luật", "Rules");
 /// Labels: Names.
 pub const DOMAINS: Message = Message::new("Tên miền", "Names");
+/// Labels: Files on lists.
+pub const FILES_LISTED: Message = Message::new("Tệp trong danh sách", "Files on lists");
+/// Labels: one list about traffic, {kind} {file}.
+pub const LIST: Message = Message::new("Danh sách {} ({})", "List of {} ({})");
+/// Says what became of a list: {entries}, and of its lines {allowed}, {refused}, {other}, {doubted}.
+pub const LIST_COUNTS: Message = Message::new(
+    "{} mục; bỏ qua: {} được phép, {} quá rộng hoặc nội bộ, {} loại khác; {} cần xem lại",
+    "{} entries; left out: {} let be, {} too wide or internal, {} of other kinds; {} to be looked at",
+);
+/// Labels: Look at.
+pub const LOOK_AT: Message = Message::new("Xem lại", "Look at");
+/// Labels: addresses and networks.
+pub const KIND_ADDRESS: Message = Message::new("địa chỉ", "addresses");
+/// Labels: names of hosts.
+pub const KIND_DOMAIN: Message = Message::new("tên miền", "names");
+/// Labels: URLs.
+pub const KIND_URL: Message = Message::new("URL", "URLs");
+/// Labels: JA4 fingerprints.
+pub const KIND_JA4: Message = Message::new("dấu vân JA4", "JA4 fingerprints");
+/// Labels: certificates.
+pub const KIND_CERTIFICATE: Message = Message::new("chứng thư số", "certificates");
+/// Labels: digests of files.
+pub const KIND_FILE: Message = Message::new("tệp", "files");
+/// Labels: the entry of a list.
+pub const ENTRY: Message = Message::new("Mục khớp", "Entry");
+/// Labels: who made a list, and how sure they are.
+pub const SOURCE: Message = Message::new("Nguồn", "Source");
+/// Labels: what else is to be known of an entry.
+pub const REMARK: Message = Message::new("Ghi chú", "Remark");
+/// Says: an entry is let be.
+pub const LET_BE: Message = Message::new("được phép, không báo động", "let be, no alert");
+/// Says: a list expired, {when}.
+pub const LIST_EXPIRED: Message = Message::new("hết hạn từ {}", "expired {}");
+/// Says: {value} stands on no list of the pack.
+pub const ON_NO_LIST: Message =
+    Message::new("{}: không có trong danh sách nào của gói luật.", "{}: stands on no list of the pack.");
+/// Complains: {value} cannot be looked up.
+pub const NO_VALUE: Message = Message::new(
+    "`{}` không phải địa chỉ, mạng, tên miền, URL, JA4 hay mã băm",
+    "`{}` is no address, network, name, URL, JA4 or digest",
+);
+/// Next step after that.
+pub const NEXT_VALUE: Message = Message::new(
+    "Ví dụ: khien rules lookup 203.0.113.7, evil[.]example, hxxp://evil[.]example/a hoặc một SHA-256.",
+    "For example: khien rules lookup 203.0.113.7, evil[.]example, hxxp://evil[.]example/a or a SHA-256.",
+);
 /// Labels: Samples.
 pub const SAMPLES: Message = Message::new("Mẫu thử", "Samples");
 /// Labels: Without a sample.
@@ -231,6 +287,18 @@ pub const VERB_ABSENT: Message = Message::new("kiểm tra tệp đã biến mấ
 pub const VERB_RESTORE: Message = Message::new("trả tệp về chỗ cũ", "put the file back");
 /// Says: verify that it is back
 pub const VERB_PRESENT: Message = Message::new("kiểm tra tệp đã về chỗ cũ", "verify that it is back");
+/// Says: scan
+pub const VERB_SCAN: Message = Message::new("quét", "scan");
+/// Says: scan the memory of processes
+pub const VERB_SCAN_MEMORY: Message = Message::new("quét bộ nhớ tiến trình", "scan the memory of processes");
+/// Says: stop a scan
+pub const VERB_STOP_SCAN: Message = Message::new("dừng một lần quét", "stop a scan");
+/// Says: search the records of the network
+pub const VERB_SEARCH_RECORDS: Message =
+    Message::new("tìm trong bản ghi mạng", "search the records of the network");
+/// Says: save packets as evidence
+pub const VERB_PRESERVE_PACKETS: Message =
+    Message::new("lưu gói tin làm chứng cứ", "save packets as evidence");
 /// Says: Waits for approval: khien run approve {} (or refuse: khien run refuse {} --reason …)
 pub const HOW_TO_APPROVE: Message = Message::new(
     "Đang chờ phê duyệt: khien run approve {} (hoặc từ chối: khien run refuse {} --reason …)",
@@ -250,7 +318,7 @@ pub const TOKEN_HINT: Message = Message::new(
     "This token is good once. On the server: khien-agent enroll --token TOKEN, then khien-agent run",
 );
 /// Says: Reduced coverage on {}: {}
-pub const REDUCED: Message = Message::new("Tầm nhìn bị giảm trên {}: {}", "Reduced coverage on {}: {}");
+pub const REDUCED: Message = Message::new("Vùng quan sát bị giảm trên {}: {}", "Reduced coverage on {}: {}");
 /// Says: ready: ready after {} s
 pub const READY: Message = Message::new("ready: sẵn sàng sau {} giây", "ready: ready after {} s");
 /// Says: {} ended ({}); starting again in {} s
@@ -261,6 +329,14 @@ pub const CHILD_BACK: Message = Message::new("{} đã chạy lại", "{} runs ag
 /// Says: Wrote {} ({} bytes, SHA-256 {})
 pub const EVIDENCE_WRITTEN: Message =
     Message::new("Đã ghi {} ({} byte, SHA-256 {})", "Wrote {} ({} bytes, SHA-256 {})");
+/// Says: Added {} ({} bytes, SHA-256 {}) to {}
+pub const EVIDENCE_ADDED: Message =
+    Message::new("Đã đưa {} ({} byte, SHA-256 {}) vào {}", "Added {} ({} bytes, SHA-256 {}) to {}");
+/// Says that an incident has no evidence: its id.
+pub const NO_EVIDENCE: Message =
+    Message::new("Sự cố {} chưa có chứng cứ nào.", "Incident {} has no evidence yet.");
+/// Labels: From.
+pub const EVIDENCE_FROM: Message = Message::new("Nguồn", "From");
 /// A pack goes out without its compiled form. Argument: why.
 pub const NO_COMPILED_FORM: Message = Message::new(
     "gói luật không có dạng biên dịch, mỗi máy sẽ tự biên dịch (chậm hơn): {}",
@@ -304,6 +380,16 @@ pub const OTHER_PLAYBOOK: Message = Message::new(
 pub const NO_FILES: Message = Message::new(
     "sự cố {} không có cảnh báo nào về tệp, nên không có gì để xử lý",
     "incident {} has no alert about a file, so there is nothing to work on",
+);
+/// Tells what went wrong: what incident {} has of files is in files of packets.
+pub const NO_AGENT_FILES: Message = Message::new(
+    "sự cố {} chỉ có tệp thấy trong tệp gói tin: không tác tử nào ở đó để thực hiện kịch bản",
+    "incident {} has files only from files of packets: no agent is there to carry a playbook out",
+);
+/// Tells what to do: find the file on a host.
+pub const NEXT_FIND_FILE: Message = Message::new(
+    "tìm tệp đó trên máy có tác tử: khien agent scan, khien hunt net --sha256",
+    "find the file on a host with an agent: khien agent scan, khien hunt net --sha256",
 );
 /// Tells what went wrong: run {} does not wait for an approval.
 pub const NOTHING_WAITS: Message =

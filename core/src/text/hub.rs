@@ -1,7 +1,13 @@
 //! What the hub writes for people: what it saw of agents, and the lines of the timeline.
 
-use super::{Lang, Message, Words};
-use crate::{Timestamp, Untrusted, event::ScanOutcome, time};
+use super::{Lang, Message, Words, pcap};
+use crate::{
+    Timestamp, Untrusted,
+    asset::Health,
+    capture::{Capture, CaptureEnd},
+    event::ScanOutcome,
+    time,
+};
 
 /// What was seen: {scope}: {n} events lost {span}: {cause}
 pub const EVENTS_LOST: Message = Message::new("{}: mất {} sự kiện {}: {}", "{}: {} events lost {}: {}");
@@ -43,6 +49,11 @@ const SPAN: Message = Message::new("từ {} đến {} (giờ Việt Nam)", "from
 pub const ALERT_LINE: Message = Message::new("{} {}: {}", "{} {}: {}");
 /// A line of the timeline: {what}: {detail}
 pub const DETAIL: Message = Message::new("{}: {}", "{}: {}");
+/// A line of the timeline: what is found in {file} (SHA-256 {hash}) begins to come
+pub const CAPTURE_BEGUN: Message = Message::new(
+    "bắt đầu gửi những gì tìm thấy trong {} (SHA-256 {})",
+    "what is found in {} (SHA-256 {}) begins to come",
+);
 /// A line of the timeline: {path} ({size} B, SHA-256 {hash})
 pub const EVIDENCE_LINE: Message = Message::new("{} ({} B, SHA-256 {})", "{} ({} B, SHA-256 {})");
 /// A line of the timeline: late answer to step {step} for {path}: done
@@ -56,10 +67,38 @@ pub const LATE_FAILED: Message = Message::new(
 /// A line of the timeline: form {form}, stage {stage}
 pub const REPORT_LINE: Message = Message::new("biểu mẫu {}, giai đoạn {}", "form {}, stage {}");
 
+/// A line of the timeline: {file} (SHA-256 {hash}): {packets} packets, {first} to {last}; {alerts} alerts
+pub const CAPTURE_LINE: Message =
+    Message::new("{} (SHA-256 {}): {} gói tin {}; {} cảnh báo", "{} (SHA-256 {}): {} packets {}; {} alerts");
+/// The same of a file without packets: {file} (SHA-256 {hash})
+pub const EMPTY_CAPTURE_LINE: Message =
+    Message::new("{} (SHA-256 {}): không có gói tin nào", "{} (SHA-256 {}): no packets");
+/// After it: {n} alerts were left out
+pub const CAPTURE_LEFT_OUT: Message =
+    Message::new("còn {} cảnh báo không gửi được lên", "{} more alerts were not sent");
+/// After it: {what} was not looked at
+pub const CAPTURE_GAPS: Message = Message::new("chưa xem được: {}", "not looked at: {}");
+/// After it: {a}; {b}
+pub const AND: Message = Message::new("{}; {}", "{}; {}");
+
 /// Says an interval as a responder reads it.
 #[must_use]
 pub fn span(from: Timestamp, until: Timestamp) -> Words {
     SPAN.words_with(&[&time::shown(from), &time::shown(until)])
+}
+
+/// Says what was seen of a file of packets: how much, how many alerts, and what could not be looked at.
+#[must_use]
+pub fn capture(file: &Capture, end: &CaptureEnd, alerts: u64, left_out: u64) -> Words {
+    let line = match end.first.zip(end.last) {
+        Some((first, last)) => {
+            CAPTURE_LINE.words_with(&[&file.name, &file.sha256, &end.packets, &span(first, last), &alerts])
+        }
+        None => EMPTY_CAPTURE_LINE.words_with(&[&file.name, &file.sha256]),
+    };
+    let left_out = (left_out > 0).then(|| CAPTURE_LEFT_OUT.words_with(&[&left_out]));
+    let gaps = pcap::gaps(&end.gaps).map(|gaps| CAPTURE_GAPS.words_with(&[&gaps]));
+    left_out.into_iter().chain(gaps).fold(line, |line, more| AND.words_with(&[&line, &more]))
 }
 
 /// Says what an agent lost, over which time, and why.
@@ -87,6 +126,40 @@ pub fn scan_outcome(outcome: ScanOutcome) -> Message {
         ScanOutcome::SkippedByPolicy => Message::new("bỏ qua theo chính sách", "left out by the policy"),
     }
 }
+
+/// Names how a scan ended in a word or two, for a list with numbers.
+#[must_use]
+pub const fn outcome_name(outcome: ScanOutcome) -> Message {
+    match outcome {
+        ScanOutcome::Matched => Message::new("khớp", "matched"),
+        ScanOutcome::Clean => Message::new("sạch", "clean"),
+        ScanOutcome::Timeout => Message::new("quá lâu", "too slow"),
+        ScanOutcome::TooLarge => Message::new("quá lớn", "too large"),
+        ScanOutcome::Unreadable => Message::new("không đọc được", "unreadable"),
+        ScanOutcome::LimitExceeded => Message::new("vượt giới hạn", "over a limit"),
+        ScanOutcome::Crashed => Message::new("làm hỏng tiến trình quét", "killed the worker"),
+        ScanOutcome::SkippedByPolicy => Message::new("bỏ qua theo chính sách", "left out by policy"),
+    }
+}
+
+/// Lists how many scans ended in which way: `khớp 1, sạch 20, quá lớn 2`.
+#[must_use]
+pub fn outcomes<'a>(counts: impl IntoIterator<Item = (&'a ScanOutcome, &'a u64)>, lang: Lang) -> String {
+    let one = |(outcome, n): (&ScanOutcome, &u64)| format!("{} {n}", outcome_name(*outcome).get(lang));
+    counts.into_iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Says how an agent's scans ended since its start, and with its pack if another one was loaded before.
+#[must_use]
+pub fn scans(health: &Health, lang: Lang) -> String {
+    let all = outcomes(&health.scans, lang);
+    match outcomes(&health.scans_with_pack, lang) {
+        with_pack if with_pack.is_empty() => all,
+        with_pack => WITH_PACK.with(lang, &[&all, &health.pack, &with_pack]),
+    }
+}
+
+const WITH_PACK: Message = Message::new("{}; với gói luật {}: {}", "{}; with pack {}: {}");
 
 /// Says who did something: people by their names, programs in the reader's language.
 #[must_use]

@@ -24,6 +24,9 @@ pub const fn not_seen(why: NotSeen) -> Message {
         }
         NotSeen::Memory => Message::new("cần quá nhiều bộ nhớ", "it needs too much memory"),
         NotSeen::Time => Message::new("hết thời gian quét", "no time was left"),
+        NotSeen::Swapped => {
+            Message::new("đang nằm trong vùng tráo đổi trên đĩa", "it is swapped out to disk")
+        }
     }
 }
 

@@ -12,6 +12,10 @@ const ADDED: Message = Message::new("tệp mới, {}", "a new file, {}");
 const REMOVED: Message = Message::new("tệp bị xóa", "the file was removed");
 const CONTENT: Message = Message::new("nội dung thay đổi", "the content changed");
 const RIGHTS: Message = Message::new("quyền thay đổi", "mode or owner changed");
+const UNREAD: Message = Message::new(
+    "không còn đọc được nội dung (quá lớn hoặc bị chặn đọc)",
+    "its content can no longer be read (too large, or not allowed)",
+);
 const RIGHTS_TOO: Message = Message::new("{}; quyền: {} → {}", "{}; mode and owner: {} → {}");
 const DIGESTS: Message = Message::new("{}; SHA-256 trước đó {}", "{}; SHA-256 before {}");
 const LINK: Message = Message::new("liên kết đổi đích: {} → {}", "the link leads elsewhere: {} → {}");
@@ -56,12 +60,15 @@ fn differs(change: &Integrity, lang: Lang) -> String {
         Differs::Removed => REMOVED.get(lang).to_owned(),
         Differs::Content => CONTENT.get(lang).to_owned(),
         Differs::Rights => RIGHTS.get(lang).to_owned(),
+        Differs::Unread => UNREAD.get(lang).to_owned(),
         Differs::Link { from, to } => LINK.with(lang, &[from, to]),
         Differs::Replaced { from, to } => {
             REPLACED.with(lang, &[&kind(*from).get(lang), &kind(*to).get(lang)])
         }
         Differs::Many { added, removed, content, rights, examples } => {
-            let all = added + removed + content + rights;
+            // An agent says how many: it may say anything.
+            let all =
+                [added, removed, content, rights].into_iter().fold(0, |all: u64, n| all.saturating_add(*n));
             let examples: Vec<String> = examples.iter().map(ToString::to_string).collect();
             MANY.with(lang, &[&all, added, removed, content, rights, &examples.join(", ")])
         }
@@ -219,7 +226,7 @@ pub(super) const GROUPS: &[Builtin] = &[
         rule: "khien.integrity.startup",
         severity: Severity::High,
         technique: Some("T1546.004"),
-        title: Message::new("Kịch bản khởi động bị thay đổi", "A startup script changed"),
+        title: Message::new("Tập lệnh khởi động bị thay đổi", "A startup script changed"),
         explanation: Message::new(
             "Kịch bản này chạy khi máy khởi động hoặc khi có người đăng nhập.",
             "This script runs when the host starts or when somebody logs in.",
@@ -250,12 +257,12 @@ pub(super) const GROUPS: &[Builtin] = &[
     },
     Builtin {
         rule: "khien.integrity.portal",
-        severity: Severity::High,
+        severity: Severity::Medium,
         technique: Some("T1505.003"),
         title: Message::new("Mã nguồn cổng thông tin bị thay đổi", "Portal code changed"),
         explanation: Message::new(
-            "Mã của cổng chỉ thay đổi khi phát hành. Thay đổi ngoài kỳ phát hành có thể là webshell hoặc trang bị chèn.",
-            "The portal's code changes with releases only. A change between them may be a web shell or an injected page.",
+            "Mã và cấu hình của cổng chỉ thay đổi khi phát hành. Thay đổi ngoài kỳ phát hành có thể là webshell hoặc trang bị chèn.",
+            "The portal's code and settings change with releases only. A change between them may be a web shell or an injected page.",
         ),
         next_step: NEXT,
     },
@@ -303,6 +310,14 @@ mod tests {
             said(Differs::Rights, facts(b"a", 0o644), facts(b"a", 0o666), false).en,
             "mode or owner changed; mode and owner: 0644 0:0 → 0666 0:0"
         );
+        let unread = Some(Facts { sha256: None, mode: 0o644, uid: 0, gid: 0 });
+        assert_eq!(
+            said(Differs::Unread, facts(b"a", 0o644), unread, false).en,
+            format!(
+                "its content can no longer be read (too large, or not allowed); SHA-256 before {}",
+                Sha256::of(b"a")
+            )
+        );
     }
 
     #[test]
@@ -316,6 +331,13 @@ mod tests {
             "{}",
             many.en
         );
+    }
+
+    #[test]
+    fn absurd_numbers_of_an_agent_are_said_and_no_overflow() {
+        let many = Differs::Many { added: u64::MAX, removed: 1, content: 1, rights: 1, examples: Vec::new() };
+
+        assert!(said(many, None, None, false).en.starts_with(&format!("{} files changed", u64::MAX)));
     }
 
     #[test]

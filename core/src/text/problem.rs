@@ -25,12 +25,15 @@ impl Cause {
             | Self::BadTitle { limit }
             | Self::BadNote { limit }
             | Self::BadTargetCount { limit }
+            | Self::BadEvidenceName { limit }
             | Self::EvidenceTooLarge { limit } => m.words_with(&[limit]),
             Self::BodyTooSlow { seconds } | Self::Busy { seconds } => m.words_with(&[seconds]),
             Self::BodyCut { error }
             | Self::BodyNotZstd { error }
             | Self::BodyUnreadable { error }
+            | Self::EvidenceNotSealed { error }
             | Self::AddressUnreadable { error } => m.words_with(&[error]),
+            Self::EvidenceUnreadable { sha256, error } => m.words_with(&[&sha256.short(), error]),
             Self::Limit { what, limit } => m.words_with(&[what, limit]),
             Self::Gap { seq } => m.words_with(&[seq]),
             Self::NoAgent { agent } => m.words_with(&[agent]),
@@ -60,6 +63,7 @@ impl Cause {
             | Self::AgentsOnly
             | Self::OperatorsOnly
             | Self::HubFailed
+            | Self::HubDiskFull
             | Self::RecordsNotInOrder
             | Self::TokenRefused
             | Self::CsrUnreadable
@@ -75,7 +79,10 @@ impl Cause {
             | Self::EvidenceOtherContent
             | Self::FormOtherHash
             | Self::EvidenceOtherHash => m.words(),
+            Self::CaptureTaken { sha256, incident } => m.words_with(&[&sha256.short(), incident]),
+            Self::CaptureFinding { rule, pack } => m.words_with(&[rule, pack]),
             Self::NoForm { sha256 } => m.words_with(&[&sha256.short()]),
+            Self::NoScan { order } | Self::NoOrder { order } => m.words_with(&[&order.short()]),
         }
     }
 
@@ -93,7 +100,9 @@ impl Cause {
                 m("xem: khien alert show {}", "look: khien alert show {}").words_with(&[alert])
             }
             Self::NoIncident { .. } => m("xem: khien incident list", "look: khien incident list").words(),
-            Self::AlertTaken { incident, .. } | Self::NotInIncident { incident, .. } => {
+            Self::AlertTaken { incident, .. }
+            | Self::CaptureTaken { incident, .. }
+            | Self::NotInIncident { incident, .. } => {
                 m("xem: khien incident show {}", "look: khien incident show {}").words_with(&[incident])
             }
             Self::IncidentIsClosed { incident } => {
@@ -105,6 +114,7 @@ impl Cause {
                 "approve it, refuse it or wait: khien run show {}",
             )
             .words_with(&[&run.short()]),
+            Self::NoScan { .. } => m("xem: khien agent scans", "look: khien agent scans").words(),
             Self::NoRun { .. } | Self::RunIdTaken { .. } => {
                 m("xem: khien run list", "look: khien run list").words()
             }
@@ -132,6 +142,21 @@ impl Cause {
                 m("tăng version trong gói luật lên trên {}", "raise the pack's version above {}")
                     .words_with(&[current])
             }
+            Self::EvidenceUnreadable { .. } => m(
+                "lấy lại tệp hoặc evidence.key của trung tâm từ bản sao lưu; nhật ký của trung tâm ghi rõ",
+                "bring the file or the hub's evidence.key back from a backup; the hub's log says more",
+            )
+            .words(),
+            Self::EvidenceNotSealed { .. } => m(
+                "nâng cấp tác tử và khien lên cùng phiên bản với trung tâm",
+                "bring agent and khien to the version of the hub",
+            )
+            .words(),
+            Self::CaptureFinding { .. } => m(
+                "chạy lại: khien pcap scan lấy gói luật hiện hành của trung tâm",
+                "run it again: khien pcap scan fetches the hub's current pack",
+            )
+            .words(),
             Self::NoEvidence { incident, .. } => {
                 m("xem: khien incident show {}", "look: khien incident show {}").words_with(&[incident])
             }
@@ -162,7 +187,9 @@ impl Cause {
                 "the address of the request or an id in it cannot be read: {}",
             ),
             Self::NoPath => Message::new("không có địa chỉ này", "this path does not exist"),
-            Self::AgentsOnly => Message::new("chỉ dành cho tác tử đã đăng ký", "this is for enrolled agents"),
+            Self::AgentsOnly => {
+                Message::new("chỉ dành cho tác tử đã ghi danh", "this is for enrolled agents")
+            }
             Self::OperatorsOnly => Message::new("chỉ dành cho người của đội", "this is for operators"),
             Self::Busy { .. } => Message::new(
                 "trung tâm đang nhận quá nhiều yêu cầu, thử lại sau {} giây",
@@ -171,6 +198,7 @@ impl Cause {
             Self::Limit { .. } => {
                 Message::new("đã tới giới hạn `{}`: tối đa {}", "the limit `{}` is reached: at most {}")
             }
+            Self::HubDiskFull => Message::new("ổ đĩa của trung tâm đã đầy", "the disk of the hub is full"),
             Self::HubFailed => Message::new(
                 "trung tâm không làm được việc này, nguyên nhân ở nhật ký của trung tâm",
                 "the hub could not do this, its log says why",
@@ -260,6 +288,14 @@ impl Cause {
                 "sự cố {} còn lần chạy {} chưa kết thúc",
                 "incident {} has run {}, which has not ended",
             ),
+            Self::CaptureTaken { .. } => Message::new(
+                "tệp gói tin {} đã thuộc sự cố {}",
+                "file of packets {} belongs to incident {} already",
+            ),
+            Self::CaptureFinding { .. } => Message::new(
+                "phát hiện theo luật {} không thể có trong tệp gói tin, hoặc luật không có trong gói luật hiện hành ({})",
+                "a finding by rule {} cannot be of a file of packets, or the current pack ({}) has no such rule",
+            ),
             Self::NoRun { .. } => Message::new("không có lần chạy {}", "run {} does not exist"),
             Self::RunIdTaken { .. } => {
                 Message::new("mã lần chạy {} đã thuộc một lần chạy khác", "run {} is another one")
@@ -293,6 +329,10 @@ impl Cause {
                 "lần chạy {} đang ở trạng thái «{}», lúc này không có gì để hoàn tác",
                 "run {} is «{}» and has nothing that can be undone now",
             ),
+            Self::NoScan { .. } => {
+                Message::new("không có lần quét theo lệnh {}", "ordered scan {} does not exist")
+            }
+            Self::NoOrder { .. } => Message::new("không có lệnh {}", "order {} does not exist"),
             Self::MandateRefused { .. } => {
                 Message::new("lệnh ủy quyền bị từ chối: {}", "mandate is refused: {}")
             }
@@ -334,9 +374,20 @@ impl Cause {
                 "this is not the content that was ordered",
             ),
             Self::EvidenceOtherHash => Message::new(
-                "các byte không có mã băm mà lệnh yêu cầu, đã bỏ tất cả",
-                "the bytes do not have the hash that was ordered, all were dropped",
+                "các byte không mở được, hoặc không có mã băm đã nêu; đã bỏ tất cả",
+                "the bytes do not open, or not to the hash that was named; all were dropped",
             ),
+            Self::EvidenceNotSealed { .. } => Message::new(
+                "chứng cứ phải được niêm phong bằng khóa của trung tâm này: {}",
+                "evidence must be sealed to the key of this hub: {}",
+            ),
+            Self::EvidenceUnreadable { .. } => Message::new(
+                "không mở được chứng cứ {} mà trung tâm đang giữ: {}",
+                "evidence {} cannot be opened as the hub keeps it: {}",
+            ),
+            Self::BadEvidenceName { .. } => {
+                Message::new("tên của chứng cứ có từ 1 tới {} byte", "the name of evidence has 1 to {} bytes")
+            }
             Self::EvidenceGap { .. } => Message::new(
                 "trung tâm có {} trong {} byte, hãy gửi tiếp từ đó",
                 "the hub has {} bytes of {}, send from there",

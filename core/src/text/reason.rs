@@ -19,8 +19,8 @@ impl Reason {
     /// Returns it in one language.
     #[must_use]
     pub fn text(&self, lang: Lang) -> String {
-        if let Self::PacketsLost { kernel, queue, busy, failed, evicted } = self {
-            return lost(lang, [*kernel, *queue, *busy, *failed, *evicted]);
+        if let Self::PacketsLost { kernel, queue, busy, failed, evicted, unowned } = self {
+            return lost(lang, [*kernel, *queue, *busy, *failed, *evicted, *unowned]);
         }
         let values = self.values(lang);
         let shown: Vec<&dyn std::fmt::Display> = values.iter().map(|v| v as _).collect();
@@ -41,26 +41,43 @@ impl Reason {
             Self::WriterUnknown { because }
             | Self::NotAllLookedAtAgain { because }
             | Self::RefusedByAgent { because }
+            | Self::LossesUnknown { because }
             | Self::WatchLimit { because: Some(because) } => vec![because.text(lang)],
             Self::NotifyFailed { error, because } => vec![because.text(lang), error.to_string()],
             Self::PackNotLoaded { version, because } => vec![version.to_string(), because.text(lang)],
             Self::OthersUnreported { others, because } => vec![because.text(lang), others.to_string()],
             Self::SandboxLacks { parts } => vec![lacks(lang, parts)],
+            Self::FilesBeyondLimit { limit, groups } if !groups.is_empty() => {
+                let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+                vec![limit.to_string(), groups.join(", ")]
+            }
             Self::TooManyInterfaces { limit: n }
             | Self::PackTooLarge { limit: n }
             | Self::FileTooLarge { limit: n }
+            | Self::TooManyScans { limit: n }
             | Self::FragmentsNotJoined { count: n }
             | Self::FoldersUnread { count: n }
             | Self::FilesUnread { count: n }
-            | Self::FilesBeyondLimit { limit: n }
+            | Self::FilesBeyondLimit { limit: n, .. }
+            | Self::ChangesWait { count: n }
+            | Self::RootsBeyondLimit { limit: n }
             | Self::ActivitiesMissed { count: n }
+            | Self::ProcessesClosed { count: n }
+            | Self::ProcessesWait { count: n }
+            | Self::ProcessesPartly { count: n }
+            | Self::ObservedBeyondLimit { limit: n }
+            | Self::ScansBehind { count: n }
             | Self::PackTooSlow { seconds: n }
             | Self::ManyNames { names: n } => vec![n.to_string()],
+            Self::HostBusy { percent: n } | Self::DiskBusy { megabytes: n } => vec![n.to_string()],
             Self::PackNotNewer { offered, loaded } => vec![offered.to_string(), loaded.to_string()],
             Self::MandateExpired { at }
             | Self::MandateNotYet { at }
-            | Self::PausedBySysadmin { until: at } => vec![time::shown(*at)],
+            | Self::PausedBySysadmin { until: at }
+            | Self::PauseCut { until: at } => vec![time::shown(*at)],
             Self::WrongTarget { agent } => vec![agent.to_string()],
+            Self::NetworkMount { kind, others: 0 } => vec![kind.to_string()],
+            Self::NetworkMount { kind, others } => vec![kind.to_string(), others.to_string()],
             Self::LinkLeadsOut { folder, others: 0 } => vec![folder.to_string()],
             Self::LinkLeadsOut { folder, others } => vec![folder.to_string(), others.to_string()],
             Self::OutOfBounds { index } => vec![index.to_string()],
@@ -78,6 +95,7 @@ impl Reason {
             | Self::FanotifyDenied { error }
             | Self::FanotifyUnsupported { error }
             | Self::FanotifyFailed { error }
+            | Self::NoPacketRing { error }
             | Self::InterfaceNotOpened { error }
             | Self::NoSocket { error }
             | Self::WorkerNotStarted { error }
@@ -163,29 +181,89 @@ impl Reason {
                 "{} việc với tệp xảy ra quá nhanh, chưa được xét hành vi; nội dung tệp vẫn được quét",
                 "{} things done to files came too fast and were not judged by behaviour; the files are scanned all the same",
             ),
+            Self::ActivitiesLost => both(
+                "mất một phần sự kiện tệp, hành vi trong lúc đó chưa được xét đủ; nội dung tệp vẫn được quét",
+                "some file events were lost and what was done meanwhile was not all judged; the files are scanned all the same",
+            ),
+            Self::RootsBeyondLimit { .. } => both(
+                "quá nhiều thư mục: chỉ tìm thư mục gốc web trong {} thư mục của mỗi thư mục theo dõi",
+                "too many folders: web roots are looked for in {} folders of each watched one only",
+            ),
+            Self::ProcessesClosed { .. } => both(
+                "có {} tiến trình không được phép xem, bộ nhớ của chúng không được quét",
+                "{} processes may not be looked at, their memory is not scanned",
+            ),
+            Self::ProcessesWait { .. } => both(
+                "có {} tiến trình bất thường đang chờ quét bộ nhớ",
+                "{} processes with something odd wait for the scan of their memory",
+            ),
+            Self::ProcessesPartly { .. } => both(
+                "có {} tiến trình bất thường không quét được hết bộ nhớ",
+                "of {} processes with something odd a part of the memory could not be scanned",
+            ),
+            Self::ObservedBeyondLimit { .. } => both(
+                "bên dưới có quá nhiều thư mục: thay đổi chỉ thấy ngay trong {} thư mục, phần còn lại đợi lượt xem sau",
+                "too many folders below it: changes are seen at once in {} of them, the others wait for the next look",
+            ),
+            Self::ScansBehind { .. } => both(
+                "tệp thay đổi nhanh hơn tốc độ quét: {} lần thay đổi không còn chỗ trong hàng đợi quét và được tìm lại",
+                "files changed faster than they are scanned: {} changes found no room among those that wait and were looked for again",
+            ),
             Self::FoldersUnread { .. } => both(
                 "có {} thư mục không đọc được, tệp trong đó không được quét",
                 "{} folders cannot be read, what is in them is not scanned",
             ),
-            Self::HostBusy => both(
-                "máy chủ đang bận: tệp mới được quét chậm lại, tối đa 5 % một nhân xử lý",
-                "the host is busy: new files are scanned more slowly, with 5 % of one processor at most",
+            Self::HostBusy { .. } => both(
+                "máy chủ đang bận bộ xử lý: tệp mới được quét chậm lại, tối đa {} % một nhân xử lý",
+                "the host's processors are busy: new files are scanned more slowly, with {} % of one processor at most",
+            ),
+            Self::DiskBusy { .. } => both(
+                "máy chủ đang bận ổ đĩa: tệp mới được quét chậm lại, đọc từ đĩa tối đa {} MB mỗi giây",
+                "the host's disk is busy: new files are scanned more slowly, with {} MB a second read from disks at most",
+            ),
+            Self::MemoryShort => both(
+                "máy chủ đang thiếu bộ nhớ: tệp mới được quét chậm lại, bằng ít tiến trình quét hơn",
+                "the host is short of memory: new files are scanned more slowly, by fewer workers",
             ),
             Self::PausedBySysadmin { .. } => both(
                 "quản trị viên máy chủ tạm dừng quét tệp đến {}",
                 "the host's sysadmin paused the scanning of files until {}",
             ),
+            Self::PauseCut { .. } => both(
+                "yêu cầu tạm dừng quét nêu thời điểm quá xa; chỉ tạm dừng đến {}",
+                "the wish for a pause of scanning names a time too far away; it ends at {}",
+            ),
             Self::FilesUnread { .. } => both(
                 "có {} tệp hoặc thư mục cần canh giữ không đọc được",
                 "{} files or folders to keep an eye on cannot be read",
+            ),
+            Self::FilesBeyondLimit { groups, .. } if !groups.is_empty() => both(
+                "chính sách nêu nhiều tệp hơn mức canh giữ được ({}); chưa đủ ở nhóm: {}",
+                "the policy names more files than are kept an eye on ({}); not whole: {}",
             ),
             Self::FilesBeyondLimit { .. } => both(
                 "chính sách nêu hơn {} tệp, phần còn lại không được canh giữ",
                 "the policy names more than {} files, the rest is not kept an eye on",
             ),
+            Self::ChangesWait { .. } => both(
+                "quá nhiều tệp thay đổi cùng lúc: {} thay đổi chờ lượt xem sau",
+                "too many files changed at once: {} changes wait for the next look",
+            ),
+            Self::PackagesUnverified => both(
+                "không đối chiếu được với cơ sở dữ liệu gói của máy này; cập nhật gói cũng bị báo là thay đổi",
+                "the package database of this host cannot be asked; updates of packages are told as changes",
+            ),
             Self::BaselineLost => both(
                 "không còn bản ghi tệp trước đây; thay đổi trước lúc này không phát hiện được",
                 "what files were before is not known; changes before now cannot be found",
+            ),
+            Self::NetworkMount { others: 0, .. } => both(
+                "hệ thống tệp từ mạng hoặc do chương trình cung cấp ({}), chính sách không theo dõi",
+                "a file system from the network or of a program ({}), left out by the policy",
+            ),
+            Self::NetworkMount { .. } => both(
+                "hệ thống tệp từ mạng hoặc do chương trình cung cấp ({}), chính sách không theo dõi; còn {} điểm gắn khác như vậy",
+                "a file system from the network or of a program ({}), left out by the policy; {} more such mounts",
             ),
             Self::LinkLeadsOut { others: 0, .. } => both(
                 "liên kết dẫn tới thư mục không được theo dõi: {}",
@@ -205,7 +283,23 @@ impl Reason {
             ),
             Self::InterfaceDown => both("giao diện mạng đang tắt", "the interface is down"),
             Self::NoInterface => both("không có giao diện mạng này", "there is no such interface"),
+            Self::NoDefaultRoute => both(
+                "chưa giao diện mạng nào có đường mặc định: mới theo dõi lo; có thể chọn bằng --interface",
+                "no interface has a default route yet: only lo is watched; --interface names one",
+            ),
             Self::NoRingMemory => both("không đủ bộ nhớ để đọc gói tin", "no memory for the packet ring"),
+            Self::NoPacketRing { .. } => both(
+                "không có vùng đệm vòng cho gói tin ({}); đọc từng gói, dễ mất gói khi lưu lượng tăng vọt",
+                "no packet ring here ({}); packets are read one by one, more are lost in bursts",
+            ),
+            Self::PacketRingOff => both(
+                "người quản trị máy chọn không dùng vùng đệm vòng; đọc từng gói, dễ mất gói khi lưu lượng tăng vọt",
+                "the packet ring is switched off on this host; packets are read one by one, more are lost in bursts",
+            ),
+            Self::LossesUnknown { .. } => both(
+                "{}; không biết nhân hệ điều hành bỏ bao nhiêu gói",
+                "{}; how many packets the kernel drops is not known here",
+            ),
             Self::InterfaceNotOpened { .. } => {
                 both("không mở được giao diện mạng: {}", "cannot be opened: {}")
             }
@@ -318,10 +412,48 @@ impl Reason {
             Self::EvidenceNotTaken => {
                 both("trung tâm không nhận chứng cứ", "the hub did not take the evidence")
             }
+            Self::NoEvidenceKey => both(
+                "trung tâm chưa cấp khóa niêm phong chứng cứ dùng được; hãy nâng cấp trung tâm, chứng cứ không bao giờ được lưu dạng mở",
+                "the hub gave no usable key to seal evidence with; upgrade the hub, evidence is never kept open",
+            ),
+            Self::ScanCutOff => both(
+                "tác tử khởi động lại khi đang quét; không còn biết đã quét tới đâu",
+                "the agent was started anew during the scan, and how far it was is not known any more",
+            ),
+            Self::TooManyScans { .. } => {
+                both("đã có {} lần quét theo lệnh đang chờ", "{} ordered scans wait already")
+            }
+            Self::NoStoredFiles => both(
+                "hệ thống tệp này không chứa tệp nào do ai lưu",
+                "this file system holds no files that anyone stored",
+            ),
+            Self::NoScanner => both("tác tử không có gì để quét", "the agent has nothing that could scan"),
+            Self::MemoryOff => both(
+                "quản trị viên máy chủ đã tắt việc xem bộ nhớ tiến trình (--no-memory)",
+                "the server's administrator switched looking into the memory of processes off (--no-memory)",
+            ),
+            Self::NoProcesses => {
+                both("không liệt kê được tiến trình nào trong /proc", "no processes can be listed in /proc")
+            }
+            Self::OtherAnswer => both(
+                "tác tử trả lời điều không hợp với lệnh này; không biết đã làm gì",
+                "the agent answered what does not fit this order, and what it did is not known",
+            ),
             Self::NeedsHub => both(
                 "chỉ lưu được tệp làm chứng cứ khi có trung tâm",
                 "a file is preserved with the hub's help",
             ),
+            Self::PacketsNotKept => both(
+                "tác tử không giữ gói tin trong bộ nhớ (đang tắt; bật bằng --packets-mib)",
+                "the agent keeps no packets in memory (switched off; --packets-mib switches it on)",
+            ),
+            Self::NoSuchPackets => both(
+                "trong số gói tin đang giữ không có gói nào như yêu cầu",
+                "none of the packets that are kept are those that were asked for",
+            ),
+            Self::RecordsNotKept => {
+                both("tác tử không lưu bản ghi mạng", "the agent keeps no records of the network")
+            }
 
             Self::NotPlainPath => {
                 both("không phải đường dẫn tuyệt đối thông thường", "not a plain absolute path")
@@ -329,6 +461,10 @@ impl Reason {
             Self::OwnFolder => both(
                 "đường dẫn nằm trong thư mục của chính tác tử",
                 "the path lies in the agent's own folder",
+            ),
+            Self::FolderExcluded => both(
+                "quản trị viên máy chủ không cho tác tử xem thư mục này",
+                "the sysadmin of the host keeps the agent out of this folder",
             ),
             Self::FileNotThere => both("tệp không có ở đó", "the file is not there"),
             Self::FileStillThere => both("tệp vẫn còn đó", "the file is still there"),

@@ -14,6 +14,26 @@ pub const TOO_DEEP: Message = Message::new("lồng nhau quá {} tầng", "more t
 pub const NO_CONTENT: Message =
     Message::new("không phải tệp thường hay thư mục", "neither a regular file nor a folder");
 
+/// Says that a file is gone: path.
+pub const GONE: Message = Message::new("BIẾN MẤT  {}: {}", "GONE  {}: {}");
+/// Why a file that is gone was not scanned.
+pub const GONE_WHY: Message = Message::new(
+    "có trong thư mục khi liệt kê, đến lượt quét thì không còn, cũng không thấy dưới tên khác ở đó",
+    "it was listed, was not there when its turn came, and has no other name in its folder",
+);
+/// None of the paths that were named is there: which.
+pub const NOT_THERE: Message = Message::new("không có {}", "there is no {}");
+/// What to do about that.
+pub const NEXT_PATHS: Message = Message::new("kiểm tra lại đường dẫn đã gõ", "check the path that was typed");
+
+/// A process that was named is not there.
+pub const NO_PROCESS: Message =
+    Message::new("không có tiến trình này", "there is no such process with memory of its own");
+
+/// A process may not be looked at.
+pub const CLOSED_PROCESS: Message =
+    Message::new("không được phép xem tiến trình này", "this process may not be looked at");
+
 /// Rules are being read.
 pub const LOADING: Message = Message::new("Đang nạp luật…", "Loading rules…");
 /// What is loaded: rules, sources.
@@ -22,8 +42,6 @@ pub const LOADED: Message = Message::new("{} luật từ {} tệp", "{} rules fr
 pub const REFUSED: Message = Message::new("Bỏ qua luật: {}", "Rule left out: {}");
 /// More of them.
 pub const REFUSED_MORE: Message = Message::new("Và {} luật nữa bị bỏ qua", "And {} more rules left out");
-/// A source is no text: path.
-pub const NOT_TEXT: Message = Message::new("{}: không phải văn bản UTF-8", "{}: not UTF-8 text");
 /// The sandbox is not whole: what is missing.
 pub const SANDBOX: Message = Message::new("Hộp cát: {}", "Sandbox: {}");
 /// No rules at all: what was named.
@@ -52,6 +70,16 @@ pub const TOTAL: Message = Message::new(
     "Đã xem {} tệp, {} trong {} giây ({} tệp/giây, {}/giây)",
     "{} files, {} in {} s ({} files/s, {}/s)",
 );
+/// The totals of processes: how many, bytes, seconds, processes a second, bytes a second.
+pub const TOTAL_PROCESSES: Message = Message::new(
+    "Đã xem bộ nhớ của {} tiến trình, {} trong {} giây ({} tiến trình/giây, {}/giây)",
+    "memory of {} processes, {} in {} s ({} processes/s, {}/s)",
+);
+/// Processes that ended or are the kernel's: how many.
+pub const GONE_PROCESSES: Message = Message::new(
+    "{} tiến trình đã kết thúc hoặc là của nhân, không có bộ nhớ để quét",
+    "{} processes ended meanwhile or are the kernel's, without memory to scan",
+);
 /// How they ended: matched, clean, not scanned.
 pub const RESULT: Message =
     Message::new("{} khớp, {} sạch, {} chưa quét", "{} matched, {} clean, {} not scanned");
@@ -60,10 +88,25 @@ pub const PARTLY_TOTAL: Message = Message::new(
     "{} tệp khớp còn phần bên trong chưa quét",
     "{} files matched and hold something that was not scanned",
 );
-/// What has no content or leads elsewhere: links, pipes and the like, files that went.
+/// Of some processes a part was not scanned: how many.
+pub const PARTLY_PROCESSES: Message = Message::new(
+    "{} tiến trình còn một phần bộ nhớ chưa quét",
+    "of {} processes a part of the memory was not scanned",
+);
+/// Khiên's own processes: how many, their ids.
+pub const OWN_PROCESSES: Message = Message::new(
+    "{} tiến trình của chính Khiên, vốn chứa luật quét, không được quét: {}; nêu bằng --pid nếu muốn quét",
+    "{} processes of Khiên's own, which hold the rules, were left out: {}; name them with --pid to have them scanned",
+);
+/// Files that were listed and were gone when their turn came: how many.
+pub const GONE_TOTAL: Message = Message::new(
+    "{} tệp biến mất trước khi quét: không biết có sạch không",
+    "{} files were gone before they were scanned: nobody knows whether they were clean",
+);
+/// What has no content or leads elsewhere: links, pipes and the like.
 pub const PASSED: Message = Message::new(
-    "Không mở: {} liên kết, {} ống dẫn, ổ cắm và thiết bị; {} tệp biến mất trước khi quét",
-    "Not opened: {} links, {} pipes, sockets and devices; {} files went before they were scanned",
+    "Không mở: {} liên kết, {} ống dẫn, ổ cắm và thiết bị",
+    "Not opened: {} links, {} pipes, sockets and devices",
 );
 /// A place that was left out: path.
 pub const LEFT_OUT: Message =
@@ -82,11 +125,19 @@ pub(super) const HELP: &[(&str, Message)] = &[
     (
         "scan",
         Message::new(
-            "Quét tệp và thư mục trên máy này, không cần trung tâm hay tác tử",
-            "Scan files and folders on this machine, without hub or agent",
+            "Quét tệp, thư mục hoặc bộ nhớ tiến trình trên máy này, không cần trung tâm hay tác tử",
+            "Scan files, folders or the memory of processes on this machine, without hub or agent",
         ),
     ),
     ("scan --paths", Message::new("Tệp hoặc thư mục", "Files or folders")),
+    (
+        "scan --pid",
+        Message::new(
+            "Quét bộ nhớ của các tiến trình này thay vì tệp, chỉ với luật hợp với bộ nhớ (với --rules: mọi luật)",
+            "Scan the memory of these processes instead of files, with the rules that fit memory (with --rules: all)",
+        ),
+    ),
+    ("scan --processes", Message::new("Quét bộ nhớ của mọi tiến trình", "Scan the memory of every process")),
     (
         "scan --rules",
         Message::new(
@@ -98,8 +149,8 @@ pub(super) const HELP: &[(&str, Message)] = &[
     (
         "scan --max_size",
         Message::new(
-            "Tệp lớn nhất được quét, tính bằng MiB [mặc định: như tác tử]",
-            "The largest file that is scanned, in MiB [default: as an agent does]",
+            "Tệp lớn nhất được quét, hoặc phần bộ nhớ tối đa của một tiến trình, tính bằng MiB [mặc định: như tác tử; tiến trình: 1024]",
+            "The largest file that is scanned, or how much of one process, in MiB [default: as an agent does; processes: 1024]",
         ),
     ),
     (

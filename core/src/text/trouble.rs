@@ -39,6 +39,8 @@ pub const NOT_SET_UP: Message =
     Message::new("không có {}: chưa thiết lập gì ở đây", "{} does not exist: nothing was set up here");
 /// A file cannot be read: path.
 pub const CANNOT_READ: Message = Message::new("không đọc được {}", "cannot read {}");
+/// What is no file was named as one: path.
+pub const NO_FILE: Message = Message::new("{} không phải tệp thường", "{} is no regular file");
 /// A file cannot be written: path.
 pub const CANNOT_WRITE: Message = Message::new("không ghi được {}", "cannot write {}");
 /// A file cannot be opened: path.

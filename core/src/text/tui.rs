@@ -78,6 +78,8 @@ words! {
     HOST: "Máy chủ" / "Host";
     AGENCY: "Cơ quan" / "Agency";
     AGENT: "Tác tử" / "Agent";
+    CAPTURE: "Tệp gói tin" / "Packets";
+    CAPTURE_SHA256: "SHA-256 tệp gói tin" / "SHA-256 of packets";
     MEANING: "Ý nghĩa" / "Meaning";
     NEXT_STEP: "Việc cần làm" / "Next step";
     PATH: "Đường dẫn" / "Path";
@@ -94,9 +96,11 @@ words! {
     PARENT: "tiến trình cha {}" / "parent {}";
     STARTED: "Bắt đầu lúc" / "Started";
     LINEAGE: "Được gọi từ" / "Comes from";
+    STORY: "Diễn biến" / "In turn";
     CONTAINER: "Vùng chứa" / "Container";
     OWN_MOUNTS: "thấy các điểm gắn kết khác máy chủ" / "sees other mounts than the host";
     FLOW: "Kết nối" / "Flow";
+    LISTED: "Có trong danh sách" / "On a list";
     DIRECTION: "Chiều" / "Direction";
     TO_SERVER: "từ máy khách tới máy chủ" / "client to server";
     TO_CLIENT: "từ máy chủ về máy khách" / "server to client";
@@ -125,7 +129,7 @@ words! {
     COL_NEXT_CLOCK: "Hạn gần nhất" / "Next deadline";
     TAB_OVERVIEW: "Tổng quan" / "Overview";
     TAB_ALERTS: "Cảnh báo" / "Alerts";
-    TAB_TIMELINE: "Dòng thời gian" / "Timeline";
+    TAB_TIMELINE: "Diễn biến" / "Timeline";
     TAB_EVIDENCE: "Chứng cứ" / "Evidence";
     AGENCIES: "Cơ quan" / "Agencies";
     DETECTED: "Phát hiện (T0)" / "Detected (T0)";
@@ -145,10 +149,12 @@ words! {
     NO_ENTRIES: "Chưa có gì." / "Nothing yet.";
     NO_EVIDENCE: "Chưa lưu chứng cứ nào." / "No evidence was kept yet.";
     CUSTODY_ORDERED: "ra lệnh thu" / "ordered";
+    CUSTODY_BROUGHT: "đem đến" / "brought";
     CUSTODY_COLLECTED: "thu thập" / "collected";
     CUSTODY_RECEIVED: "tiếp nhận, băm lại" / "received, hashed again";
     CUSTODY_EXPORTED: "trích xuất" / "exported";
     NO_TARGETS: "Sự cố này không có cảnh báo về tệp, nên không có gì để xử lý." / "This incident has no alert about a file, so there is nothing to work on.";
+    NO_AGENT_TARGETS: "Tệp của sự cố này chỉ thấy trong tệp gói tin: không tác tử nào ở đó để thực hiện kịch bản." / "The files of this incident come from files of packets: no agent is there to carry a playbook out.";
     NOTHING_WAITS: "Không có kịch bản nào chờ quyết định." / "No run waits for a decision.";
     NOTHING_TO_UNDO: "Không có kịch bản nào để hoàn tác." / "There is no run to undo.";
 }
@@ -173,6 +179,7 @@ words! {
     SENSOR_BEHAVIOUR: "hành vi" / "behaviour";
     OS: "Hệ điều hành" / "System";
     WALK: "Rà soát" / "Walk";
+    ORDERED: "Quét theo lệnh" / "Ordered scan";
     MEMORY: "Bộ nhớ" / "Memory";
     PACKETS: "Gói tin" / "Packets";
     PACKETS_LINE: "{} đã xem, {} bị mất" / "{} seen, {} lost";
@@ -210,6 +217,11 @@ words! {
     VERB_VERIFY_ABSENT: "Kiểm tra tệp đã biến mất" / "Verify that the file is gone";
     VERB_RESTORE: "Trả tệp về chỗ cũ" / "Put the file back";
     VERB_VERIFY_PRESENT: "Kiểm tra tệp đã trở lại" / "Verify that the file is back";
+    VERB_SCAN: "Quét" / "Scan";
+    VERB_SCAN_MEMORY: "Quét bộ nhớ tiến trình" / "Scan the memory of processes";
+    VERB_STOP_SCAN: "Dừng một lần quét" / "Stop a scan";
+    VERB_SEARCH_RECORDS: "Tìm trong bản ghi mạng" / "Search the records of the network";
+    VERB_PRESERVE_PACKETS: "Lưu gói tin làm chứng cứ" / "Save packets as evidence";
     DONE_ACKNOWLEDGED: "Đã tiếp nhận." / "Acknowledged.";
     DONE_REOPENED: "Đã mở lại." / "Reopened.";
     DONE_CLOSED: "Đã đóng. Lấy lại: a để hiện cảnh báo đã đóng, rồi r." / "Closed. To take it back: a shows closed ones, then r.";

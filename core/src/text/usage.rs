@@ -45,12 +45,15 @@ const PHRASES: &[(&str, &str)] = &[
     (" as a value, use ", " làm giá trị, hãy gõ "),
     ("unknown language, expected vi or en", "phải là vi hoặc en"),
     ("expected new, acknowledged or closed", "phải là new, acknowledged hoặc closed"),
-    ("expected FIELD=VALUE", "phải là TRƯỜNG=GIÁ TRỊ"),
+    ("expected FIELD=VALUE", "phải là TRƯỜNG=GIÁ_TRỊ"),
     ("is not an incident id such as ", "không phải mã sự cố như "),
     ("is not an alert id such as ", "không phải mã cảnh báo như "),
     ("is not a SHA-256 (64 hex digits)", "không phải SHA-256 (64 chữ số hex)"),
     ("is not a run id (32 hex digits)", "không phải mã lần chạy (32 chữ số hex)"),
     ("invalid digit found in string", "phải là một số"),
+    ("cannot parse integer from empty string", "phải là một số"),
+    ("number too large to fit in target type", "số quá lớn"),
+    (" is not in ", " không nằm trong "),
     ("Usage:", "Cách dùng:"),
     ("For more information, try ", "Xem thêm bằng "),
 ];
@@ -67,6 +70,16 @@ pub fn told(english: &str, lang: Lang) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_out_of_its_range_is_said_so() {
+        let english = "error: invalid value '30' for '--minutes <MINUTES>': 30 is not in 1..=15\n";
+
+        assert_eq!(
+            told(english, Lang::Vi),
+            "lỗi: giá trị không hợp lệ '30' cho '--minutes <MINUTES>': 30 không nằm trong 1..=15\n"
+        );
+    }
 
     #[test]
     fn what_is_wrong_is_said_in_the_language_of_the_reader() {

@@ -10,6 +10,7 @@ use axum::{
 };
 use khien_core::{
     AgentId, OrderId, Timestamp,
+    api::Have,
     detection::builtin,
     protocol::{
         Ack, Batch, EVIDENCE_CHUNK, Enroll, Enrolled, Heartbeat, HeartbeatReply, Hello, Orders, Welcome,
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     auth::AgentPeer,
     bundles, enrol as joining,
-    evidence::{self, Have, Piece},
+    evidence::{self, Piece},
     fault::Fault,
     fleet, forms,
     hub::Hub,
@@ -52,7 +53,8 @@ pub(super) async fn hello(
     Extension(AgentPeer(id)): Extension<AgentPeer>,
     Bounded(hello): Bounded<Hello, MAX_WORD>,
 ) -> Answer<Welcome> {
-    Ok(Json(hub.store.write(move |tx| fleet::hello(tx, id, &hello, Timestamp::now())).await?))
+    let welcome = hub.store.write(move |tx| fleet::hello(tx, id, &hello, Timestamp::now())).await?;
+    Ok(Json(Welcome { evidence_key: Some(hub.evidence_key.public()), ..welcome }))
 }
 
 pub(super) async fn heartbeat(

@@ -4,27 +4,29 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    body::{Body, Bytes},
-    extract::{Path, Query, State, rejection::QueryRejection},
+    body::Body,
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
     http::header,
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
 use khien_core::{
-    IncidentId, Sha256, Timestamp,
-    api::{AddNote, CloseIncident, Incidents, OpenIncident, ReportDrafted},
+    IncidentId, Nonce, Sha256, Timestamp,
+    api::{AddNote, BringEvidence, CloseIncident, EvidenceKey, Have, Incidents, OpenIncident, ReportDrafted},
+    evidence::Evidence,
     incident::Incident,
+    protocol::EVIDENCE_CHUNK,
 };
 use serde::Deserialize;
-use tokio::io::AsyncReadExt;
 
-use super::{body::Bounded, id, unreadable};
+use super::{
+    body::{self, Bounded},
+    id, unreadable,
+};
 use crate::{auth::OperatorPeer, evidence as bytes, fault::Fault, hub::Hub, incidents};
 
 /// The most incidents in one answer.
 const MOST: u32 = 500;
-/// Bytes of evidence that are read at once.
-const PIECE: usize = 256 << 10;
 
 type Answer<T> = Result<Json<T>, Fault>;
 
@@ -108,16 +110,43 @@ pub(super) async fn evidence(
 ) -> Result<Response, Fault> {
     let Query(of) = of.map_err(|e| unreadable(&e.body_text()))?;
     let sha256: Sha256 = id(&sha256)?;
-    let (file, size) = bytes::export(&hub, sha256, of.incident, by.name().to_owned()).await?;
-    let pieces = stream::try_unfold(file, async |mut file| {
-        let mut piece = vec![0; PIECE];
-        let n = file.read(&mut piece).await?;
-        piece.truncate(n);
-        Ok::<_, std::io::Error>((n > 0).then(|| (Bytes::from(piece), file)))
-    });
+    let (kept, size) = bytes::export(&hub, sha256, of.incident, by.name().to_owned()).await?;
+    let pieces = stream::try_unfold(kept, bytes::next_bytes);
     let head = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, size.to_string()),
     ];
     Ok((head, Body::from_stream(pieces)).into_response())
+}
+
+pub(super) async fn evidence_key(State(hub): State<Arc<Hub>>) -> Json<EvidenceKey> {
+    Json(EvidenceKey { key: hub.evidence_key.public() })
+}
+
+/// `?offset=`
+#[derive(Debug, Deserialize)]
+pub(super) struct From {
+    offset: u64,
+}
+
+pub(super) async fn upload(
+    State(hub): State<Arc<Hub>>,
+    Path(upload): Path<String>,
+    from: Result<Query<From>, QueryRejection>,
+    request: Request,
+) -> Answer<Have> {
+    let (head, body) = request.into_parts();
+    let Query(from) = from.map_err(|e| unreadable(&e.body_text()))?;
+    let upload: Nonce = id(&upload)?;
+    let piece = body::read(&head, body, EVIDENCE_CHUNK, hub.limits.step).await?;
+    Ok(Json(bytes::brought_piece(&hub, upload, from.offset, piece).await?))
+}
+
+pub(super) async fn bring(
+    State(hub): State<Arc<Hub>>,
+    Extension(OperatorPeer(by)): Extension<OperatorPeer>,
+    Path(incident): Path<String>,
+    Bounded(wanted): Bounded<BringEvidence>,
+) -> Answer<Evidence> {
+    Ok(Json(bytes::bring(&hub, id(&incident)?, wanted, by.name().to_owned()).await?))
 }

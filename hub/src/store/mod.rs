@@ -5,9 +5,10 @@
 pub(crate) mod sqlite;
 
 use khien_core::{
-    AgentId, AlertId, IncidentId, Nonce, OrderId, RunId, Sha256, Timestamp,
+    AgentId, AlertId, EvidenceId, IncidentId, Nonce, OrderId, RunId, Sha256, Timestamp, Untrusted,
     alert::{Alert, Status, Verdict},
     asset::Agent,
+    capture::Capture,
     evidence::{Custody, Evidence},
     incident::{Entry, IncidentStatus},
     order::{Allowed, Order, Receipt},
@@ -17,6 +18,7 @@ use khien_core::{
     text::Words,
 };
 use khien_playbooks::run::Input;
+use serde::{Deserialize, Serialize};
 
 /// The store failed, or holds something that it should not.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,37 @@ pub(crate) struct Host {
     pub(crate) revoked: bool,
     /// Since when it was silent when that was last alerted.
     pub(crate) silent_from: Option<Timestamp>,
+}
+
+/// Who found something, as its alert says: an agent, or an operator in a file of packets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Finder<'a> {
+    pub(crate) agent: AgentId,
+    pub(crate) host: &'a Untrusted,
+    pub(crate) agency: &'a str,
+    pub(crate) capture: Option<&'a Capture>,
+}
+
+impl Host {
+    /// Returns the agent as the one who found something.
+    pub(crate) fn finder(&self) -> Finder<'_> {
+        let Agent { id, host, agency, .. } = &self.agent;
+        Finder { agent: *id, host, agency, capture: None }
+    }
+}
+
+/// A file of packets of which alerts were made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CaptureRow {
+    pub(crate) capture: Capture,
+    pub(crate) incident: IncidentId,
+    /// As its alerts name it.
+    pub(crate) host: Untrusted,
+    pub(crate) agency: String,
+    /// How many alerts it has.
+    pub(crate) alerts: u64,
+    /// How many it had when the timeline last told of it; none before that.
+    pub(crate) told: Option<u64>,
 }
 
 /// An enrolment token as it is kept.
@@ -189,6 +222,9 @@ pub(crate) trait Read {
     /// The alerts of an incident, by number.
     fn alerts_of(&self, incident: IncidentId) -> Stored<Vec<Alert>>;
 
+    /// One file of packets, by the digest of its bytes.
+    fn capture(&self, sha256: &Sha256) -> Stored<Option<CaptureRow>>;
+
     /// One incident.
     fn incident(&self, id: IncidentId) -> Stored<Option<IncidentRow>>;
     /// Incidents, newest first.
@@ -197,8 +233,8 @@ pub(crate) trait Read {
     fn timeline(&self, id: IncidentId) -> Stored<Vec<Entry>>;
     /// An incident's evidence with its custody.
     fn evidence_of(&self, id: IncidentId) -> Stored<Vec<Evidence>>;
-    /// The evidence taken under an order.
-    fn evidence_by_order(&self, order: OrderId) -> Stored<Option<Evidence>>;
+    /// One piece of evidence with its custody.
+    fn evidence(&self, id: EvidenceId) -> Stored<Option<Evidence>>;
 
     /// One run.
     fn run(&self, id: RunId) -> Stored<Option<Run>>;
@@ -214,6 +250,10 @@ pub(crate) trait Read {
     fn newest_mandate(&self, run: RunId) -> Stored<Option<(Signed, String)>>;
     /// One order.
     fn order(&self, id: OrderId) -> Stored<Option<OrderRow>>;
+    /// The newest orders to scan.
+    fn scan_orders(&self, limit: u32) -> Stored<Vec<OrderRow>>;
+    /// The first order to stop a scan.
+    fn stop_order(&self, scan: OrderId) -> Stored<Option<OrderRow>>;
     /// An agent's orders that wait for an answer and are still worth something, oldest first, up to about so many
     /// bytes of mandates but at least one.
     fn open_orders(&self, agent: AgentId, now: Timestamp, bytes: usize) -> Stored<Vec<Order>>;
@@ -254,6 +294,9 @@ pub(crate) trait Write: Read {
     /// Remembers what was done with an alert.
     fn add_history(&mut self, line: &HistoryLine) -> Stored<()>;
 
+    /// Keeps a file of packets, or what is known of it now.
+    fn put_capture(&mut self, capture: &CaptureRow) -> Stored<()>;
+
     /// Opens an incident under the next number of a year.
     fn add_incident(&mut self, year: i16, incident: &mut IncidentRow) -> Stored<()>;
     /// Closes an incident or opens it again.
@@ -273,11 +316,13 @@ pub(crate) trait Write: Read {
     fn add_order(&mut self, order: &OrderRow) -> Stored<()>;
     /// Keeps the answer to an order.
     fn close_order(&mut self, receipt: &Receipt) -> Stored<()>;
+    /// Puts an answer in the place of the one that is kept.
+    fn replace_receipt(&mut self, receipt: &Receipt) -> Stored<()>;
 
     /// Keeps evidence and its custody record so far.
     fn add_evidence(&mut self, evidence: &Evidence) -> Stored<()>;
     /// Goes on with a custody record.
-    fn add_custody(&mut self, order: OrderId, custody: &Custody) -> Stored<()>;
+    fn add_custody(&mut self, evidence: EvidenceId, custody: &Custody) -> Stored<()>;
 
     /// Keeps a pack.
     fn put_pack(&mut self, pack: &PackRow, by: &str, now: Timestamp) -> Stored<()>;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
     process::{Child, ChildStdin, Command, Stdio},
     time::{Duration, Instant},
@@ -10,17 +10,20 @@ use std::{
 
 use ed25519_dalek::SigningKey;
 use khien_core::{
-    AgentId, Nonce, RunId, Sha256, Timestamp, Untrusted,
+    AgentId, Nonce, RunId, SealKey, Sha256, Timestamp, Untrusted,
     alert::Alert,
-    api::{Alerts, NewToken, TokenSecret},
+    api::{Alerts, EvidenceKey, NewToken, TokenSecret},
     asset::HostFacts,
     conduct::{Behaviour, Conduct, Deed},
-    detection::{ConductSubject, Detection, FileSubject, FlowSubject, Subject},
-    event::{Application, Direction, Excerpt, FileFacts, FlowFacts, Transport},
+    detection::{
+        ConductSubject, Detection, FileSubject, FlowSubject, Pattern, ProcessSubject, Subject, TrafficSubject,
+    },
+    event::{Application, Direction, Excerpt, FileFacts, FlowFacts, Process, Transport},
     mandate::Mandate,
     order::{Allowed, FileTarget},
     protocol::{Batch, Enroll, Enrolled, HUB_NAME, Record, Report},
     run::Target,
+    seal::{SEED, Sealer},
     signature::Signed,
     time::{self, SignedDuration},
 };
@@ -151,10 +154,23 @@ impl Team {
         self.client(Some((&agent.key, &agent.certificate)))
     }
 
+    /// Asks for the key to which evidence is sealed.
+    pub(crate) async fn evidence_key(&self) -> SealKey {
+        let answer: EvidenceKey = self.operator().good(Method::GET, "/v1/evidence-key", &()).await;
+        answer.key
+    }
+
     pub(crate) async fn alerts(&self) -> Vec<Alert> {
         let alerts: Alerts = self.operator().good(Method::GET, "/v1/alerts", &()).await;
         alerts.alerts
     }
+}
+
+/// Seals bytes to a hub's key; the same bytes each time, as they lie on an agent's disk.
+pub(crate) fn sealed(key: &SealKey, plain: &[u8]) -> Vec<u8> {
+    let mut sealer = Sealer::new(Vec::new(), key, &[9; SEED]).unwrap();
+    sealer.write_all(plain).unwrap();
+    sealer.finish().unwrap().0
 }
 
 pub(crate) fn hub() -> Command {
@@ -315,6 +331,22 @@ pub(crate) fn encrypted(folder: &str, count: u64) -> Report {
     Report::Detection(Box::new(Detection { rule, at: Timestamp::now(), pack: 1, subject }))
 }
 
+/// A detection of so many documents in a folder that a process renamed to one extension.
+pub(crate) fn renamed(folder: &str, suffix: &str, pid: u32) -> Report {
+    let deed = Deed::ManyRenamed { suffix: suffix.into() };
+    let examples = vec![format!("{folder}/a.doc").as_str().into()];
+    let rule = deed.rule().parse().unwrap();
+    let subject = Subject::Conduct(ConductSubject {
+        path: folder.into(),
+        what: Conduct::Behaviour(Behaviour { deed, count: 20, examples }),
+        file: None,
+        sha256: None,
+        process: Some(Process { exe: Some("/tmp/enc".into()), ..Process::unknown(pid) }),
+        diff: None,
+    });
+    Report::Detection(Box::new(Detection { rule, at: Timestamp::now(), pack: 1, subject }))
+}
+
 /// A detection in a request to one URL, with this text as the match.
 pub(crate) fn seen_on_the_wire(matched: &str) -> Report {
     let flow = FlowFacts {
@@ -326,11 +358,45 @@ pub(crate) fn seen_on_the_wire(matched: &str) -> Report {
         application: Application::Http,
         name: Some("cong.tinh.example".into()),
         url: Some("http://cong.tinh.example/upload.php".into()),
+        listed: None,
+        process: None,
     };
     let excerpt = Excerpt { offset: 0, before: "".into(), matched: matched.into(), after: "".into() };
     let subject = Subject::Flow(FlowSubject { flow, excerpts: vec![excerpt] });
     let (rule, at) = ("webshell.php.test".parse().unwrap(), Timestamp::now());
     Report::Detection(Box::new(Detection { rule, at, pack: 1, subject }))
+}
+
+/// A detection in the memory of a process, with other bytes around it at another place each time.
+pub(crate) fn seen_in_memory(matched: &str, offset: u64) -> Report {
+    let around = Untrusted::from(offset.to_string().as_str());
+    let excerpt = Excerpt { offset, before: around.clone(), matched: matched.into(), after: around };
+    let process = Process { exe: Some("/usr/bin/suricata".into()), ..Process::unknown(7) };
+    let subject =
+        ProcessSubject { process, inside: Default::default(), sha256: None, excerpts: vec![excerpt] };
+    let (rule, at) = ("miner.linux.xmrig".parse().unwrap(), Timestamp::now());
+    Report::Detection(Box::new(Detection { rule, at, pack: 1, subject: Subject::Process(subject) }))
+}
+
+/// A detection in how traffic of one client with one server goes.
+pub(crate) fn seen_in_traffic(rule: &str, what: Pattern) -> Report {
+    let Report::Detection(wire) = seen_on_the_wire("") else { unreachable!("it is a detection") };
+    let Subject::Flow(FlowSubject { flow, .. }) = wire.subject else { unreachable!("it is in a flow") };
+    let other = FlowFacts { client: "192.0.2.7:40001".parse().unwrap(), ..flow.clone() };
+    let subject = Subject::Traffic(TrafficSubject {
+        what,
+        client: flow.client.ip(),
+        server: Some(flow.server.ip()),
+        service: Some("80/tcp".parse().unwrap()),
+        name: None,
+        flows: vec![flow, other],
+    });
+    Report::Detection(Box::new(Detection {
+        rule: rule.parse().unwrap(),
+        at: Timestamp::now(),
+        pack: 1,
+        subject,
+    }))
 }
 
 pub(crate) fn target(agent: &Agent, path: &str, content: &[u8]) -> Target {

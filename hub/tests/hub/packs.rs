@@ -4,7 +4,7 @@ use khien_core::{
     Sha256, Timestamp,
     api::PackState,
     asset::Health,
-    bundle::{FORM_PIECE, Form, Pack, Release},
+    bundle::{FORM_PIECE, Form, NetworkLists, Pack, Release},
     protocol::{Heartbeat, HeartbeatReply},
     signature::{Purpose, Signed},
 };
@@ -20,6 +20,7 @@ fn pack(version: u64) -> String {
         sources: vec![],
         domains: vec![],
         sets: vec![],
+        network: NetworkLists::default(),
         policy: None,
     };
     serde_json::to_string(&pack).unwrap()

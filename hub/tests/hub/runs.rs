@@ -10,6 +10,7 @@ use khien_core::{
     protocol::{Orders, Report},
     reason::Reason,
     run::{Run, RunState, Target},
+    seal::sealed_size,
 };
 use khien_playbooks::{Playbook, run as engine};
 use reqwest::{Method, StatusCode};
@@ -31,6 +32,8 @@ struct Scene {
     playbook: Playbook,
     targets: Vec<Target>,
     seq: u64,
+    /// The content as an agent sends it.
+    sealed: Vec<u8>,
 }
 
 impl Scene {
@@ -43,7 +46,8 @@ impl Scene {
         let incident = thu.good(Method::POST, "/v1/incidents", &open).await;
         let targets = vec![common::target(&agent, PATH, CONTENT)];
         let playbook = khien_playbooks::find("webshell").unwrap();
-        Self { team, agent, thu, client, incident, playbook, targets, seq: 1 }
+        let sealed = common::sealed(&team.evidence_key().await, CONTENT);
+        Self { team, agent, thu, client, incident, playbook, targets, seq: 1, sealed }
     }
 
     fn mandate(&self, nonce: u8) -> Mandate {
@@ -86,7 +90,8 @@ impl Scene {
     }
 
     fn evidence_path(order: OrderId, offset: usize, sha256: Sha256) -> String {
-        format!("/v1/agent/evidence/{order}?offset={offset}&size={}&sha256={sha256}", CONTENT.len())
+        let size = sealed_size(CONTENT.len() as u64);
+        format!("/v1/agent/evidence/{order}?offset={offset}&size={size}&sha256={sha256}")
     }
 
     async fn upload(&self, order: OrderId, offset: usize, bytes: &[u8]) -> (StatusCode, Value) {
@@ -99,7 +104,7 @@ impl Scene {
     async fn preserve(&mut self) -> StepId {
         let (order, verb) = self.order().await;
         assert!(matches!(verb, Verb::PreserveFile(_)));
-        assert_eq!(self.upload(order, 0, CONTENT).await.0, StatusCode::OK);
+        assert_eq!(self.upload(order, 0, &self.sealed).await.0, StatusCode::OK);
         self.answer(order, preserved()).await;
         self.run().await.waiting_for.unwrap()
     }
@@ -267,14 +272,18 @@ async fn evidence_comes_in_pieces_and_only_as_it_was_ordered() {
     let refused = scene.client.raw(Method::PUT, &other_hash, b"other".to_vec()).await.unwrap();
     assert_eq!(refused.0, StatusCode::CONFLICT);
 
-    let forged = vec![b'x'; CONTENT.len()];
+    let sealed = scene.sealed.clone();
+    assert_eq!(scene.upload(order, 0, CONTENT).await.0, StatusCode::BAD_REQUEST, "nothing open is taken");
+    let forged = common::sealed(&scene.team.evidence_key().await, &vec![b'x'; CONTENT.len()]);
     assert_eq!(scene.upload(order, 0, &forged).await.0, StatusCode::CONFLICT);
-    assert_eq!(scene.upload(order, 0, &CONTENT[..5]).await.1["have"], 5);
-    assert_eq!(scene.upload(order, 0, CONTENT).await.0, StatusCode::CONFLICT);
+    assert_eq!(scene.upload(order, 0, &sealed[..60]).await.1["have"], 60);
+    assert_eq!(scene.upload(order, 0, &sealed).await.0, StatusCode::CONFLICT);
+    // Whether 60 bytes were all only the agent knows: it is asked for the last one once more.
     let path = format!("/v1/agent/evidence/{order}");
     let have: Value = scene.client.good(Method::GET, &path, &()).await;
-    assert_eq!(have["have"], 5);
-    assert_eq!(scene.upload(order, 5, &CONTENT[5..]).await.1["have"], CONTENT.len());
+    assert_eq!(have["have"], 59);
+    assert_eq!(scene.upload(order, 59, &sealed[59..]).await.1["have"], sealed.len());
+    assert_eq!(scene.client.good::<Value>(Method::GET, &path, &()).await["have"], sealed.len());
     scene.answer(order, preserved()).await;
 
     let export = format!("/v1/evidence/{}?incident={}", Sha256::of(CONTENT), scene.incident.id);
@@ -298,8 +307,9 @@ async fn an_empty_file_is_evidence_too() {
     let (sha256, path) = (Sha256::of(b""), format!("/v1/agent/evidence/{order}"));
 
     let before: Value = scene.client.good(Method::GET, &path, &()).await;
-    let piece = format!("{path}?offset=0&size=0&sha256={sha256}");
-    let (status, _) = scene.client.raw(Method::PUT, &piece, vec![]).await.unwrap();
+    let sealed = common::sealed(&scene.team.evidence_key().await, b"");
+    let piece = format!("{path}?offset=0&size={}&sha256={sha256}", sealed.len());
+    let (status, _) = scene.client.raw(Method::PUT, &piece, sealed).await.unwrap();
     let preserved = Preserved { sha256, size: 0, path: "/srv/www/empty.php".into(), at: Timestamp::now() };
     scene.answer(order, Outcome::Done { evidence: Some(preserved) }).await;
 

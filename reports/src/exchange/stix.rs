@@ -122,9 +122,12 @@ impl Bundle {
         if refs.is_empty() {
             return;
         }
+        // A file of packets of which nobody knows where it was taken is no place.
         let place = match alert.agency.as_str() {
-            NO_AGENCY => self.identity(&alert.host.to_string(), "system", alert.received),
-            agency => self.identity(agency, "organization", alert.received),
+            NO_AGENCY => {
+                alert.system().map(|host| self.identity(&host.to_string(), "system", alert.received))
+            }
+            agency => Some(self.identity(agency, "organization", alert.received)),
         };
         let seen = self.observed(alert, &refs);
         self.relate(&seen, "related-to", incident, alert.received);
@@ -132,7 +135,7 @@ impl Bundle {
             let indicator = self.indicator(alert, what, &pattern);
             self.relate(&indicator, "based-on", &seen, alert.received);
             self.relate(&indicator, "related-to", incident, alert.received);
-            self.sighting(alert, &indicator, &seen, &place);
+            self.sighting(alert, &indicator, &seen, place.as_deref());
         }
     }
 
@@ -162,16 +165,18 @@ impl Bundle {
         self.add("indicator", &format!("{} {pattern}", alert.rule), alert.received, fields(own))
     }
 
-    fn sighting(&mut self, alert: &Alert, indicator: &str, seen: &str, place: &str) {
+    fn sighting(&mut self, alert: &Alert, indicator: &str, seen: &str, place: Option<&str>) {
         let last = alert.last_seen.max(after(alert.first_seen, SignedDuration::from_millis(1)));
-        let own = json!({
+        let mut own = json!({
             "first_seen": stamp(alert.first_seen),
             "last_seen": stamp(last),
             "count": alert.count.clamp(1, MAX_COUNT),
             "sighting_of_ref": indicator,
             "observed_data_refs": [seen],
-            "where_sighted_refs": [place],
         });
+        if let Some(place) = place {
+            own["where_sighted_refs"] = json!([place]);
+        }
         self.add("sighting", &format!("{} {indicator}", alert.id), alert.received, fields(own));
     }
 
@@ -185,7 +190,7 @@ impl Bundle {
             "number_observed": 1,
             "object_refs": refs,
         });
-        let key = format!("evidence {} {}", evidence.order, evidence.sha256);
+        let key = format!("evidence {} {}", evidence.origin.id(), evidence.sha256);
         let seen = self.add("observed-data", &key, taken, fields(own));
         self.relate(&seen, "related-to", incident, taken);
     }

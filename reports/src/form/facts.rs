@@ -7,6 +7,7 @@ use khien_core::{
     alert::{Alert, Verdict},
     asset::NO_AGENCY,
     event::FlowFacts,
+    evidence::{Evidence, Origin},
     incident::{Entry, EntryKind},
     order::Outcome,
     run::{Run, StepState},
@@ -99,18 +100,21 @@ fn sign(index: usize, alert: &Alert) -> Vec<String> {
     ]
 }
 
-/// Names a host, and its agency if somebody has named that.
+/// Names a host, and its agency if somebody has named that. Where a file of packets is all there is, that is named.
 fn host(alert: &Alert) -> String {
+    let file = alert.capture.as_ref().filter(|_| alert.system().is_none());
+    let host = file.map_or_else(|| alert.host.to_string(), |file| format!("tệp gói tin {}", file.name));
     match alert.agency.as_str() {
-        NO_AGENCY => alert.host.to_string(),
-        agency => format!("{}, {agency}", alert.host),
+        NO_AGENCY => host,
+        agency => format!("{host}, {agency}"),
     }
 }
 
 fn place(alert: &Alert) -> String {
     match (&alert.path, &alert.flow, &alert.what) {
         (Some(_), _, _) => alert.place().unwrap_or_default(),
-        (None, Some(flow), _) => flow_line(flow),
+        (None, Some(flow), None) => flow_line(flow),
+        (None, Some(flow), Some(what)) => format!("{}: {}", flow_line(flow), what.vi),
         (None, None, Some(what)) => what.vi.clone(),
         (None, None, None) => String::new(),
     }
@@ -125,10 +129,12 @@ fn flow_line(flow: &FlowFacts) -> String {
 fn assets(case: &Case<'_>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let asset = |a: &Alert| match &a.path {
-        Some(path) => format!("Máy {}: tệp {path}", host(a)),
-        None => format!("Máy {}", host(a)),
+        // What a flow carried need not lie on that host.
+        Some(path) if a.capture.is_none() => format!("Máy {}: tệp {path}", host(a)),
+        _ => format!("Máy {}", host(a)),
     };
-    right(case).map(asset).filter(|line| seen.insert(line.clone())).collect()
+    // A file of packets is no asset of anybody.
+    right(case).filter(|a| a.system().is_some()).map(asset).filter(|line| seen.insert(line.clone())).collect()
 }
 
 fn measures(case: &Case<'_>) -> Vec<String> {
@@ -163,12 +169,20 @@ fn under_way(case: &Case<'_>) -> Vec<String> {
     steps.map(|s| s.title.vi.clone()).collect()
 }
 
+/// Says from where evidence came.
+fn source(origin: &Origin) -> String {
+    match origin {
+        Origin::Taken { host, .. } => format!("Máy {host}"),
+        Origin::Brought { by, .. } => format!("{by} cung cấp"),
+    }
+}
+
 fn evidence(case: &Case<'_>) -> Option<Value> {
-    let row = |(i, e): (usize, &khien_core::evidence::Evidence)| {
+    let row = |(i, e): (usize, &Evidence)| {
         let taken = e.custody.iter().map(|c| c.at).min().map(shown).unwrap_or_default();
         vec![
             (i + 1).to_string(),
-            format!("Máy {}: {} ({} byte)", e.host, e.path, e.size),
+            format!("{}: {} ({} byte)", source(&e.origin), e.path, e.size),
             e.sha256.to_string(),
             taken,
         ]

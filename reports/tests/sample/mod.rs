@@ -6,7 +6,7 @@ use khien_core::{
     AgentId, AlertId, IncidentId, Nonce, OrderId, RunId, Severity, Sha256, Timestamp, Untrusted,
     alert::{Alert, Status, Verdict},
     event::{Application, Direction, Excerpt, FileFacts, FlowFacts, Transport},
-    evidence::{Custody, CustodyAction, Evidence},
+    evidence::{Custody, CustodyAction, Evidence, Origin},
     incident::{Entry, EntryKind, Incident, IncidentStatus},
     order::Outcome,
     run::{Run, RunState, RunSummary, StepProgress, StepState, TargetResult},
@@ -128,10 +128,8 @@ fn evidence() -> Evidence {
         sha256,
         size: 5,
         path: "/srv/www/tải lên/shell.php".into(),
-        agent: agent(),
-        host: "web-01".into(),
+        origin: Origin::Taken { agent: agent(), host: "web-01".into(), order: OrderId([2; 16]) },
         incident: IncidentId { year: 2026, number: 7 },
-        order: OrderId([2; 16]),
         custody: vec![
             custody("2026-11-22T03:25:00Z", "agent web-01", CustodyAction::Collected),
             custody("2026-11-22T03:25:01Z", "hub", CustodyAction::Received),
@@ -166,6 +164,8 @@ fn lookup() -> Alert {
         application: Application::Dns,
         name: Some("C2.evil.example".into()),
         url: None,
+        listed: None,
+        process: None,
     });
     alert
 }
@@ -189,12 +189,15 @@ fn alert(id: i64, rule: &str, title: Words) -> Alert {
         agent: agent(),
         host: "web-01".into(),
         agency: "Sở Khoa học và Công nghệ".to_owned(),
+        capture: None,
         path: None,
         sha256: None,
         file: None,
         process: None,
         flow: None,
+        flows: Vec::new(),
         what: None,
+        also: Default::default(),
         diff: None,
         excerpts: vec![Excerpt {
             offset: 0,

@@ -39,3 +39,24 @@ rule webshell_php_obfuscated
     condition:
         $tag and any of ($chain, $long, $variable, $escaped, $joined)
 }
+
+/*
+    The function's name is a string, so that no call of it is written anywhere. Names that are cut up, escaped or written as
+    numbers are whole again in the [decoded] form of a script, which is scanned too.
+*/
+rule webshell_php_named_call
+{
+    strings:
+        $tag = /<\?(php|=|\s)/i
+        // The name goes into a variable, which is called with the request a little later.
+        $called = /=\s{0,8}\(?(["\x27]\\{0,2}(system|exec|shell_exec|passthru|popen|proc_open|pcntl_exec|assert)["\x27]|strrev\s{0,8}\(\s{0,8}["\x27](metsys|cexe|cexe_llehs|urhtssap|nepop|nepo_corp|cexe_ltncp|tressa)["\x27]\s{0,8}\)|str_rot13\s{0,8}\(\s{0,8}["\x27](flfgrz|rkrp|furyy_rkrp|cnffgueh|cbcra|cebp_bcra|cpagy_rkrp|nffreg)["\x27]\s{0,8}\)|base64_decode\s{0,8}\(\s{0,8}["\x27](c3lzdGVt|ZXhlYw|c2hlbGxfZXhlYw|cGFzc3RocnU|cG9wZW4|cHJvY19vcGVu|cGNudGxfZXhlYw|YXNzZXJ0)={0,2}["\x27]\s{0,8}\))\)?\s{0,8};([^\x00]{0,120}[^\w>:$])?\$\w{1,40}\s{0,8}\(\s{0,8}[@"\x27{(]{0,3}((stripslashes|trim|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin)\s{0,8}\(\s{0,8}){0,2}\$_(GET|POST|REQUEST|COOKIE)/i
+        // The name itself is called.
+        $literal = /["\x27](system|exec|shell_exec|passthru|popen|proc_open|pcntl_exec|assert)["\x27]\s{0,8}\)?\s{0,8}\(\s{0,8}[@"\x27{(]{0,3}((stripslashes|trim|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin)\s{0,8}\(\s{0,8}){0,2}\$_(GET|POST|REQUEST|COOKIE)/i
+        // The name lies in an array, an element of which is called with the request.
+        $element = /["\x27](system|exec|shell_exec|passthru|popen|proc_open|pcntl_exec|assert)["\x27]\s{0,8}[,\])][^\x00]{0,120}\$\w{1,40}\s{0,8}(\[[^\]\r\n]{1,40}\]|\{[^\}\r\n]{1,40}\})\s{0,8}\(\s{0,8}[@"\x27{(]{0,3}((stripslashes|trim|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin)\s{0,8}\(\s{0,8}){0,2}\$_(GET|POST|REQUEST|COOKIE)/i
+        // A parameter with a shell's name goes into a variable too, before or after the function's name.
+        $stored_after = /=\s{0,8}\(?(["\x27]\\{0,2}(system|exec|shell_exec|passthru|popen|proc_open|pcntl_exec|assert)["\x27]|strrev\s{0,8}\(\s{0,8}["\x27](metsys|cexe|cexe_llehs|urhtssap|nepop|nepo_corp|cexe_ltncp|tressa)["\x27]\s{0,8}\)|str_rot13\s{0,8}\(\s{0,8}["\x27](flfgrz|rkrp|furyy_rkrp|cnffgueh|cbcra|cebp_bcra|cpagy_rkrp|nffreg)["\x27]\s{0,8}\)|base64_decode\s{0,8}\(\s{0,8}["\x27](c3lzdGVt|ZXhlYw|c2hlbGxfZXhlYw|cGFzc3RocnU|cG9wZW4|cHJvY19vcGVu|cGNudGxfZXhlYw|YXNzZXJ0)={0,2}["\x27]\s{0,8}\))\)?\s{0,8};[^\x00]{0,200}=\s{0,8}@?((stripslashes|trim|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin)\s{0,8}\(\s{0,8}){0,2}\$_(GET|POST|REQUEST|COOKIE)\s{0,8}\[\s{0,8}["\x27]?(cmd|command|exec|execute|shell|code|run|ev|c|x|z[0-9]|[0-9])["\x27]?\s{0,8}\][^\x00]{0,160}[^\w>:$]\$\w{1,40}\s{0,8}\(\s{0,8}[@"\x27{(]{0,3}\$\w/i
+        $stored_before = /=\s{0,8}@?((stripslashes|trim|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin)\s{0,8}\(\s{0,8}){0,2}\$_(GET|POST|REQUEST|COOKIE)\s{0,8}\[\s{0,8}["\x27]?(cmd|command|exec|execute|shell|code|run|ev|c|x|z[0-9]|[0-9])["\x27]?\s{0,8}\][^\x00]{0,200}=\s{0,8}\(?(["\x27]\\{0,2}(system|exec|shell_exec|passthru|popen|proc_open|pcntl_exec|assert)["\x27]|strrev\s{0,8}\(\s{0,8}["\x27](metsys|cexe|cexe_llehs|urhtssap|nepop|nepo_corp|cexe_ltncp|tressa)["\x27]\s{0,8}\)|str_rot13\s{0,8}\(\s{0,8}["\x27](flfgrz|rkrp|furyy_rkrp|cnffgueh|cbcra|cebp_bcra|cpagy_rkrp|nffreg)["\x27]\s{0,8}\)|base64_decode\s{0,8}\(\s{0,8}["\x27](c3lzdGVt|ZXhlYw|c2hlbGxfZXhlYw|cGFzc3RocnU|cG9wZW4|cHJvY19vcGVu|cGNudGxfZXhlYw|YXNzZXJ0)={0,2}["\x27]\s{0,8}\))\)?\s{0,8};([^\x00]{0,160}[^\w>:$])?\$\w{1,40}\s{0,8}\(\s{0,8}[@"\x27{(]{0,3}\$\w/i
+    condition:
+        $tag and any of ($called, $literal, $element, $stored_after, $stored_before)
+}

@@ -22,7 +22,7 @@ use khien_core::{RuleId, Timestamp, bundle::Pack, event::ScanOutcome};
 use super::Problem;
 use crate::{
     compile::{CompileError, Scope},
-    pack::{self, PackError},
+    pack::{self, ListTold, Loaded, PackError},
     sample,
     scan::Engine,
 };
@@ -49,6 +49,10 @@ pub struct CheckReport {
     pub stream_rules: usize,
     /// How many names its lists hold.
     pub domains: usize,
+    /// How many digests and names of files its lists hold.
+    pub files: usize,
+    /// What became of its lists about traffic.
+    pub lists: Vec<ListTold>,
     /// Where the samples are, if there are any.
     pub samples: Option<PathBuf>,
     /// How many positive samples were scanned.
@@ -115,12 +119,14 @@ pub fn directory(path: &Path) -> Result<CheckReport, CheckError> {
 /// # Errors
 /// [`CheckError`].
 pub fn directory_with_samples(path: &Path, samples: Option<&Path>) -> Result<CheckReport, CheckError> {
-    let pack = pack::load_dir(path, Timestamp::UNIX_EPOCH)?;
+    let Loaded { pack, lists } = pack::load_told(path, Timestamp::UNIX_EPOCH)?;
     let mut report = CheckReport {
         version: pack.version,
         rules: pack.rules.len(),
         stream_rules: pack.rules.iter().filter(|r| r.streams && r.yara.is_some()).count(),
         domains: pack.domains.len(),
+        files: pack.sets.iter().map(|set| set.entries as usize).sum(),
+        lists,
         samples: samples.map(Path::to_owned),
         problems: super::pack(&pack),
         ..CheckReport::default()
@@ -134,13 +140,18 @@ pub fn directory_with_samples(path: &Path, samples: Option<&Path>) -> Result<Che
 
 fn run(pack: &Pack, samples: &[Sample], report: &mut CheckReport) -> Result<(), CheckError> {
     let file = Engine::compile(pack, Scope::File)?;
-    let stream = Engine::compile(pack, Scope::Stream)?;
+    let parts = [
+        (Engine::compile(pack, Scope::Stream)?, "stream"),
+        (Engine::compile(pack, Scope::Memory)?, "memory"),
+    ];
     let mut tested = BTreeSet::new();
     for sample in samples.iter().chain(&built(pack)) {
         report.problems.extend(verdict(sample, &file, "file"));
-        let in_stream = sample.rule.as_ref().is_none_or(|id| stream.rules().any(|r| r.as_str() == id));
-        if in_stream {
-            report.problems.extend(verdict(sample, &stream, "stream"));
+        for (engine, scope) in &parts {
+            let runs = sample.rule.as_ref().is_none_or(|id| engine.rules().any(|r| r.as_str() == id));
+            if runs {
+                report.problems.extend(verdict(sample, engine, scope));
+            }
         }
         match &sample.rule {
             Some(rule) => {

@@ -40,18 +40,51 @@ fn a_name_that_comes_twice_is_two_rules() {
 }
 
 #[test]
+fn a_source_that_breaks_the_compiler_is_told_and_the_rest_runs() {
+    let foreign =
+        compiled(&["rule t { strings: $ = /x{é/ condition: any of them }", "rule good { condition: true }"]);
+
+    let name = "0.yar".to_owned();
+    assert_eq!(foreign.refused, [CompileError::Broken { source_name: name }]);
+    assert_eq!(matching(&foreign, "/x", b"any"), ["good"]);
+}
+
+#[test]
 fn what_does_not_compile_is_told_with_its_line_and_the_rest_runs() {
     let foreign = compiled(&[
         "rule good { condition: true }\nrule bad {\n condition: nothing }\nrule leans { condition: bad }",
         "rule good { condition: oops",
-        "include \"other.yar\" rule also { condition: true }",
+        "rule also { condition: true }\ninclude \"other.yar\"\nrule leans { condition: of_other }",
     ]);
 
-    assert_eq!(matching(&foreign, "/x", b"x"), ["good"]);
+    assert_eq!(matching(&foreign, "/x", b"x"), ["also", "good"]);
     let told: Vec<_> = foreign.refused.iter().map(ToString::to_string).collect();
-    for begin in ["0.yar:3: ", "0.yar:4: ", "1.yar:1: ", "2.yar:1: "] {
+    for begin in ["0.yar:3: ", "0.yar:4: ", "1.yar:1: ", "2.yar:2: include ", "2.yar:3: "] {
         assert!(told.iter().any(|t| t.starts_with(begin)), "{begin} in {told:?}");
     }
+}
+
+#[test]
+fn a_source_of_nothing_but_includes_is_told_line_by_line() {
+    let foreign = compiled(&["include \"a.yar\"\ninclude \"b.yar\"", "rule r { condition: true }"]);
+
+    assert_eq!(matching(&foreign, "/x", b"x"), ["r"]);
+    let told: Vec<_> = foreign.refused.iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("0.yar:1: include ") && told[1].starts_with("0.yar:2: include "), "{told:?}");
+}
+
+#[test]
+fn bytes_of_another_alphabet_mean_the_same_bytes_and_a_mark_at_the_start_means_nothing() {
+    let source = b"\xef\xbb\xbf// Vi\xeat, line 1\nrule latin { meta: author = \"H\xf9ng\"\n\
+        strings: $a = \"caf\xe9\" $b = /na\xefve[\xc0-\xc3]\\\xe9/ condition: all of them }\n\
+        rule bad { condition: nothing }";
+    let foreign = compiled(&[&text(source)]);
+
+    assert_eq!(matching(&foreign, "/x", b"a caf\xe9, na\xefve\xc1\xe9"), ["latin"]);
+    assert_eq!(matching(&foreign, "/x", "a café, naïveÁé".as_bytes()), [""; 0]);
+    let told: Vec<_> = foreign.refused.iter().map(ToString::to_string).collect();
+    assert!(told.len() == 1 && told[0].starts_with("0.yar:4: "), "{told:?}");
+    assert_eq!(text("rule là { }".as_bytes()), "rule là { }");
 }
 
 #[test]

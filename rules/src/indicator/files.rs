@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use data_encoding::BASE64_NOPAD;
+use data_encoding::{BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use khien_core::{
-    RuleId, Timestamp,
+    RuleId, Sha256, Timestamp,
     bundle::{IndicatorSet, Pack, SetKind},
 };
 
@@ -109,6 +109,22 @@ impl FileSets {
         hits
     }
 
+    /// Returns the surest list on which the SHA-256 of a file stands.
+    #[must_use]
+    pub fn sha256(&self, digest: &Sha256, now: Timestamp) -> Option<&RuleId> {
+        let of_kind = self.live(now).filter(|set| set.hit.kind == SetKind::Sha256);
+        let holding = of_kind.filter(|set| holds(&set.keys, Some(&digest.0)));
+        holding.max_by_key(|set| set.hit.confidence).map(|set| &set.hit.rule)
+    }
+
+    /// Returns every list on which a digest stands, expired ones too, with when they expire.
+    #[must_use]
+    pub fn look_up(&self, digest: &Listed) -> Vec<(Hit, Option<Timestamp>)> {
+        let of_kind = self.sets.iter().filter(|set| set.hit.kind == digest.kind);
+        let holding = of_kind.filter(|set| holds(&set.keys, Some(&digest.bytes)));
+        holding.map(|set| (set.hit.clone(), set.expires)).collect()
+    }
+
     /// Returns how many entries are listed.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -135,6 +151,28 @@ impl FileSets {
 
     fn live(&self, now: Timestamp) -> impl Iterator<Item = &Set> {
         self.sets.iter().filter(move |s| s.expires.is_none_or(|end| now < end))
+    }
+}
+
+/// A digest of a file as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    kind: SetKind,
+    bytes: Vec<u8>,
+}
+
+impl Listed {
+    /// Reads a SHA-256, SHA-1 or MD5, known by its length.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let kind = match text.len() {
+            64 => SetKind::Sha256,
+            40 => SetKind::Sha1,
+            32 => SetKind::Md5,
+            _ => return None,
+        };
+        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+        Some(Self { kind, bytes })
     }
 }
 

@@ -53,13 +53,21 @@ pub struct BadLine {
     pub text: String,
 }
 
+impl BadLine {
+    /// Says what is wrong with a line. Its text may come from anywhere; it is cut and escaped.
+    #[must_use]
+    pub fn new(line: usize, what: &str, text: &[u8]) -> Self {
+        Self { line, what: what.to_owned(), text: escape(&text[..text.len().min(SHOWN)]) }
+    }
+}
+
 /// Reads a list of one kind.
 ///
 /// # Errors
 /// Only if the list itself cannot be read.
 pub fn read(list: impl BufRead, kind: SetKind) -> io::Result<Imported> {
     let mut import = Import { kind, keys: Vec::new(), found: Imported::default() };
-    let mut lines = Lines { list, line: Vec::new() };
+    let mut lines = Lines::new(list);
     let mut number = 0;
     while let Some(fits) = lines.next()? {
         number += 1;
@@ -70,14 +78,20 @@ pub fn read(list: impl BufRead, kind: SetKind) -> io::Result<Imported> {
 }
 
 /// Lines of bounded length.
-struct Lines<R> {
+pub(super) struct Lines<R> {
     list: R,
-    line: Vec<u8>,
+    /// The last line that was read, as far as it was kept.
+    pub(super) line: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
+    /// Begins before the first line.
+    pub(super) fn new(list: R) -> Self {
+        Self { list, line: Vec::new() }
+    }
+
     /// Reads the next line and tells whether it fits; what is too long is skipped without being kept.
-    fn next(&mut self) -> io::Result<Option<bool>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<bool>> {
         self.line.clear();
         let most = MAX_LINE as u64 + 1;
         if self.list.by_ref().take(most).read_until(b'\n', &mut self.line)? == 0 {
@@ -155,8 +169,7 @@ impl Import {
     fn bad(&mut self, line: usize, what: &str, text: &[u8]) {
         self.found.bad += 1;
         if self.found.told.len() < MAX_TOLD {
-            let text = escape(&text[..text.len().min(SHOWN)]);
-            self.found.told.push(BadLine { line, what: what.to_owned(), text });
+            self.found.told.push(BadLine::new(line, what, text));
         }
     }
 }

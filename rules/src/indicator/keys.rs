@@ -8,6 +8,8 @@
 
 use std::cmp::Ordering;
 
+use sha2::Digest as _;
+
 /// Bytes kept of a digest.
 pub const KEY: usize = 12;
 /// The most keys of one set.
@@ -82,14 +84,19 @@ impl Keys {
     /// Tells whether a key is in the set.
     #[must_use]
     pub fn contains(&self, key: &Key) -> bool {
+        self.position(key).is_some()
+    }
+
+    /// Returns the place of a key among the sorted ones, if it is in the set.
+    #[must_use]
+    pub fn position(&self, key: &Key) -> Option<usize> {
         let width = KEY - self.prefix;
         let at = place(key, self.prefix);
-        let (Some(from), Some(to)) = (self.starts.get(at), self.starts.get(at + 1)) else { return false };
-        let (from, to) = (*from as usize * width, *to as usize * width);
-        let (tails, wanted) = (self.tails.get(from..to).unwrap_or_default(), &key[self.prefix..]);
+        let (first, end) = (*self.starts.get(at)? as usize, *self.starts.get(at + 1)? as usize);
+        let (tails, wanted) = (self.tails.get(first * width..end * width)?, &key[self.prefix..]);
         let near = tails.len() / width;
         if near > CROWD {
-            return searched(tails, wanted);
+            return searched(tails, wanted).map(|at| first + at);
         }
         // Digests spread evenly, so the next byte tells where to begin: one cache line instead of three.
         let mut at = usize::from(wanted[0]) * near / 256;
@@ -100,7 +107,24 @@ impl Keys {
         while of(at).is_some_and(|tail| tail < wanted) {
             at += 1;
         }
-        of(at) == Some(wanted)
+        (of(at) == Some(wanted)).then_some(first + at)
+    }
+
+    /// Returns the keys in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = Key> {
+        let width = KEY - self.prefix;
+        let mut begin = 0;
+        self.tails.chunks_exact(width).enumerate().map(move |(at, tail)| {
+            // The index says how many keys share the first bytes; they are the number of its place.
+            while self.starts.get(begin + 1).is_some_and(|end| *end as usize <= at) {
+                begin += 1;
+            }
+            let mut key = [0; KEY];
+            let first = u16::try_from(begin).unwrap_or(u16::MAX).to_be_bytes();
+            key[..self.prefix].copy_from_slice(&first[2 - self.prefix..]);
+            key[self.prefix..].copy_from_slice(tail);
+            key
+        })
     }
 
     /// Returns how many keys there are.
@@ -175,24 +199,34 @@ impl Keys {
 }
 
 /// Searches the tails of one prefix by halves.
-fn searched(tails: &[u8], wanted: &[u8]) -> bool {
+fn searched(tails: &[u8], wanted: &[u8]) -> Option<usize> {
     let width = wanted.len();
     let (mut low, mut high) = (0, tails.len() / width);
     while low < high {
         let middle = low.midpoint(high);
         match tails[middle * width..(middle + 1) * width].cmp(wanted) {
-            Ordering::Equal => return true,
+            Ordering::Equal => return Some(middle),
             Ordering::Less => low = middle + 1,
             Ordering::Greater => high = middle,
         }
     }
-    false
+    None
 }
 
 /// Returns the key of a digest of any kind.
 #[must_use]
 pub fn key(digest: &[u8]) -> Option<Key> {
     digest.first_chunk::<KEY>().copied()
+}
+
+/// Returns the key of a text: a name, a URL, a fingerprint.
+#[must_use]
+pub fn key_of_text(text: &[u8]) -> Key {
+    // Here and not by `khien_core::Sha256`, which is built for size: this is done for every name on the wire.
+    let digest = sha2::Sha256::digest(text);
+    let mut short = [0; KEY];
+    short.copy_from_slice(&digest[..KEY]);
+    short
 }
 
 fn places(prefix: usize) -> usize {
@@ -230,6 +264,18 @@ mod tests {
             assert_eq!(set.len(), count as usize);
             assert!((0..count).all(|n| set.contains(&of(n))), "{count}");
             assert!((count..count + 1_000).all(|n| !set.contains(&of(n))), "{count}");
+        }
+    }
+
+    #[test]
+    fn keys_come_out_in_the_order_of_their_places() {
+        for count in [0, 1, 255, 256, 5_000, 70_000] {
+            let mut keys: Vec<Key> = (0..count).map(of).collect();
+            let set = Keys::new(keys.clone());
+            keys.sort_unstable();
+
+            assert!(set.iter().eq(keys.iter().copied()), "{count}");
+            assert!(keys.iter().enumerate().all(|(at, key)| set.position(key) == Some(at)), "{count}");
         }
     }
 

@@ -3,10 +3,9 @@
 //! Names are compared folded: composed (NFC) and in lower case, because archives and other systems bring the same
 //! name decomposed. A name without a slash stands for the last part of a path, one with a slash for the whole path.
 
-use khien_core::Sha256;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use super::keys::{self, Key};
+use super::keys::{Key, key_of_text};
 
 /// The longest listed name or path, in bytes.
 pub const MAX_NAME: usize = 1_024;
@@ -56,7 +55,7 @@ impl Name {
         let stars = folded.iter().filter(|b| **b == b'*').count();
         let wild = stars + folded.iter().filter(|b| **b == b'?').count();
         match wild {
-            0 => Ok(Self::Exact(key_of(&folded))),
+            0 => Ok(Self::Exact(key_of_text(&folded))),
             _ if stars > MAX_STARS || folded.len() - wild < MIN_LITERAL => Err(BadName::TooWide),
             // It was text before it was folded.
             _ => Ok(Self::Glob(String::from_utf8_lossy(&folded).into_owned())),
@@ -104,7 +103,7 @@ impl Globs {
 
 /// Returns the keys under which a folded path may be listed: its last part, and the whole.
 pub(crate) fn keys_of(path: &[u8]) -> [Key; 2] {
-    [key_of(last_part(path)), key_of(path)]
+    [key_of_text(last_part(path)), key_of_text(path)]
 }
 
 /// Composes and lowers a name. Bytes that are not text are lowered as ASCII.
@@ -116,11 +115,6 @@ pub fn folded(name: &[u8]) -> Vec<u8> {
         Ok(text) => text.nfc().collect::<String>().to_lowercase().into_bytes(),
         Err(_) => name.to_ascii_lowercase(),
     }
-}
-
-fn key_of(folded: &[u8]) -> Key {
-    let Sha256(digest) = Sha256::of(folded);
-    keys::key(&digest).unwrap_or_default()
 }
 
 fn last_part(path: &[u8]) -> &[u8] {

@@ -1,29 +1,27 @@
 //! Compiled groups and their table as one piece of bytes, and back.
 //!
 //! ```text
-//! "khien-route 1" · engine · SHA-256 of the rest · groups · conditions · bare targets · strings
+//! "khien-route 2" · engine · groups · conditions · bare targets · strings
 //! ```
-//! The groups hold machine code that will run. The sum tells damage, not malice: load only what a verified signature
-//! vouches for.
+//! The groups hold machine code that will run, and no sum of their own: load only bytes of which a verified signature
+//! names the digest, or that this program has just made.
 
-use khien_core::Sha256;
 use yara_x::Rules;
 
 use super::{
     Routed,
+    lean::lean,
     literal::Literal,
     need::{Head, MAX_HEAD},
     table::{Condition, Entry, MAX_GROUPS, Parts, Table},
 };
 
 /// What a file begins with.
-const MAGIC: &[u8] = b"khien-route 1\n";
+const MAGIC: &[u8] = b"khien-route 2\n";
 /// The engine whose compiled form is inside; another one must not run it.
 pub const ENGINE: &str = concat!("yara-x 1.22.1 khien ", env!("CARGO_PKG_VERSION"));
 /// The most that is loaded.
 const MAX_SIZE: usize = 512 << 20;
-/// Digits of the sum.
-const SUM: usize = 64;
 
 /// Why compiled rules were not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -45,16 +43,14 @@ impl Routed {
     /// # Errors
     /// [`LoadError::Engine`].
     pub fn serialize(&self) -> Result<Vec<u8>, LoadError> {
-        let mut body = Writer::default();
-        body.number(self.groups.len());
-        for group in &self.groups {
-            body.bytes(&group.serialize().map_err(|e| LoadError::Engine(Box::new(e)))?);
-        }
-        body.parts(&self.table.parts);
-        let sum = Sha256::of(&body.0).to_string();
         let mut all = Writer(MAGIC.to_vec());
         all.bytes(ENGINE.as_bytes());
-        Ok([all.0, sum.into_bytes(), body.0].concat())
+        all.number(self.groups.len());
+        for group in &self.groups {
+            all.bytes(&lean(group.serialize().map_err(|e| LoadError::Engine(Box::new(e)))?));
+        }
+        all.parts(&self.table.parts);
+        Ok(all.0)
     }
 
     /// Loads a compiled form. It runs as machine code: the caller has verified a signature over it before.
@@ -63,16 +59,12 @@ impl Routed {
     /// [`LoadError`].
     pub fn deserialize(bytes: &[u8]) -> Result<Self, LoadError> {
         let rest = bytes.strip_prefix(MAGIC).filter(|r| r.len() <= MAX_SIZE).ok_or(LoadError::Damaged)?;
-        let mut head = Reader(rest);
-        let engine = head.bytes().ok_or(LoadError::Damaged)?;
-        if engine != ENGINE.as_bytes() {
-            return Err(LoadError::OtherVersion);
+        let mut body = Reader(rest);
+        match body.bytes() {
+            Some(engine) if engine == ENGINE.as_bytes() => Self::of_body(body),
+            Some(_) => Err(LoadError::OtherVersion),
+            None => Err(LoadError::Damaged),
         }
-        let (sum, body) = head.0.split_at_checked(SUM).ok_or(LoadError::Damaged)?;
-        if Sha256::of(body).to_string().as_bytes() != sum {
-            return Err(LoadError::Damaged);
-        }
-        Self::of_body(Reader(body))
     }
 
     fn of_body(mut body: Reader<'_>) -> Result<Self, LoadError> {
@@ -87,7 +79,6 @@ impl Routed {
     }
 }
 
-#[derive(Default)]
 struct Writer(Vec<u8>);
 
 impl Writer {
@@ -120,7 +111,7 @@ impl Writer {
         self.number(parts.entries.len());
         for entry in &parts.entries {
             self.bytes(&entry.literal.bytes);
-            self.0.push(u8::from(entry.literal.folded));
+            self.0.extend([u8::from(entry.literal.folded), entry.literal.key_at]);
             self.targets(&entry.targets);
         }
     }
@@ -180,7 +171,7 @@ impl<'b> Reader<'b> {
         let count = self.count(usize::MAX)?;
         let mut entries = Vec::with_capacity(count);
         for _ in 0..count {
-            let literal = Literal::stored(self.bytes()?.to_vec(), self.byte()? != 0)?;
+            let literal = Literal::stored(self.bytes()?.to_vec(), self.byte()? != 0, self.byte()?)?;
             entries.push(Entry { literal, targets: self.targets(conditions.len(), groups)? });
         }
         Some(Parts { conditions, bare, entries })

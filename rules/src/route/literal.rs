@@ -112,6 +112,8 @@ pub(crate) struct Literal {
     pub(crate) bytes: Vec<u8>,
     /// Upper and lower case of ASCII letters are the same.
     pub(crate) folded: bool,
+    /// Where its rarest four bytes begin.
+    pub(crate) key_at: u8,
     /// How much of a surprise finding it is, in tenths of a bit.
     tenths: u16,
 }
@@ -126,26 +128,18 @@ impl Literal {
         })?;
         let bytes = if folded { piece.to_ascii_lowercase() } else { piece.to_vec() };
         let tenths = (surprise(&bytes) * 10.0) as u16;
-        Some(Self { bytes, folded, tenths })
+        let key_at = key_at(&bytes);
+        Some(Self { bytes, folded, key_at, tenths })
     }
 
     /// Takes a piece as it was stored.
-    pub(crate) fn stored(bytes: Vec<u8>, folded: bool) -> Option<Self> {
-        (bytes.len() >= SHORTEST).then_some(Self { bytes, folded, tenths: 0 })
+    pub(crate) fn stored(bytes: Vec<u8>, folded: bool, key_at: u8) -> Option<Self> {
+        (usize::from(key_at) + SHORTEST <= bytes.len()).then_some(Self { bytes, folded, key_at, tenths: 0 })
     }
 
     /// Returns about how many bits of surprise finding it is.
     pub(crate) fn bits(&self) -> f32 {
         f32::from(self.tenths) / 10.0
-    }
-
-    /// Returns where its rarest four bytes begin.
-    pub(crate) fn key_at(&self) -> usize {
-        let best = (0..=self.bytes.len() - SHORTEST).max_by(|a, b| {
-            let of = |at: usize| weight(&self.bytes[at..at + SHORTEST]);
-            of(*a).total_cmp(&of(*b))
-        });
-        best.unwrap_or(0)
     }
 
     /// Tells whether the bytes that begin at a place are this piece.
@@ -155,6 +149,12 @@ impl Literal {
         };
         if self.folded { found.eq_ignore_ascii_case(&self.bytes) } else { found == self.bytes }
     }
+}
+
+/// Returns where the rarest four bytes of a piece begin.
+fn key_at(piece: &[u8]) -> u8 {
+    let weights = piece.windows(SHORTEST).map(weight).zip(0..);
+    weights.max_by(|(a, _), (b, _)| a.total_cmp(b)).map_or(0, |(_, at)| at)
 }
 
 /// Guesses how many bits finding a piece tells; what is common in clean files tells little.

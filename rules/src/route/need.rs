@@ -42,6 +42,11 @@ impl Head {
         range.and_then(|r| bytes.get(r)).is_some_and(|found| found == self.bytes)
     }
 
+    /// Tells whether only programs of Windows begin like this.
+    pub(crate) fn is_windows(&self) -> bool {
+        self.offset == 0 && self.bytes.starts_with(b"MZ")
+    }
+
     fn chance(&self) -> f32 {
         match &self.bytes[..] {
             [0x7f, b'E', ..] => 0.2,

@@ -10,6 +10,8 @@ use regex_syntax::{
 
 /// Alternatives that are followed before the attempt is given up.
 const MAX_ALTERNATIVES: usize = 64;
+/// Bytes of a class that are told one by one.
+const MAX_LETTERS: usize = 8;
 /// Nesting that is followed.
 const MAX_DEPTH: usize = 40;
 
@@ -85,20 +87,22 @@ impl Walk {
             HirKind::Literal(literal) => literal.0.iter().for_each(|b| self.push(*b, false)),
             HirKind::Class(class) => match one_letter(class) {
                 Some((byte, folded)) => self.push(byte, folded),
-                None => self.cut(),
+                None => self.one_of_few(class),
             },
+            HirKind::Repetition(repetition) if repetition.min == 0 => self.cut(),
             HirKind::Repetition(repetition) => {
+                // The first time stands behind what came before, the last time before what follows.
+                self.visit(&repetition.sub, depth + 1)?;
                 self.cut();
-                if repetition.min > 0 {
-                    self.visit(&repetition.sub, depth + 1)?;
-                    self.cut();
-                }
+                let last = plain(&repetition.sub, depth + 1).unwrap_or_default();
+                last.into_iter().for_each(|(byte, folded)| self.push(byte, folded));
             }
             HirKind::Capture(capture) => self.visit(&capture.sub, depth + 1)?,
             HirKind::Concat(parts) => parts.iter().try_for_each(|p| self.visit(p, depth + 1))?,
             HirKind::Alternation(ways) => {
+                let before = Run { bytes: self.bytes.clone(), folded: self.folded };
                 self.cut();
-                self.must.sets.extend(one_of(ways, depth));
+                self.must.sets.extend(one_of(ways, &before, depth));
             }
         }
         Some(())
@@ -110,6 +114,15 @@ impl Walk {
         self.bytes.push(byte);
     }
 
+    /// Ends a run with one of a few bytes.
+    fn one_of_few(&mut self, class: &Class) {
+        let (before, folded) = (self.bytes.clone(), self.folded);
+        self.cut();
+        let letters = letters(class).filter(|_| !before.is_empty());
+        let run = |letter: u8| Run { bytes: [&before[..], &[letter]].concat(), folded };
+        self.must.sets.extend(letters.map(|letters| letters.into_iter().map(run).collect()));
+    }
+
     fn cut(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         let folded = std::mem::take(&mut self.folded);
@@ -119,14 +132,15 @@ impl Walk {
     }
 }
 
-/// Joins the best set of each alternative; one without any makes the whole unknown.
-fn one_of(ways: &[Hir], depth: usize) -> Option<Vec<Run>> {
+/// Joins the best set of each alternative, behind what stands before all of them; one without any makes the whole unknown.
+fn one_of(ways: &[Hir], before: &Run, depth: usize) -> Option<Vec<Run>> {
     if ways.len() > MAX_ALTERNATIVES {
         return None;
     }
     let mut all = Vec::new();
     for way in ways {
-        let mut walk = Walk::default();
+        let Run { bytes, folded } = before.clone();
+        let mut walk = Walk { bytes, folded, ..Walk::default() };
         walk.visit(way, depth + 1)?;
         walk.cut();
         let shortest = |set: &Vec<Run>| set.iter().map(|r| r.bytes.len()).min().unwrap_or(0);
@@ -136,6 +150,27 @@ fn one_of(ways: &[Hir], depth: usize) -> Option<Vec<Run>> {
         }
     }
     Some(all)
+}
+
+/// Returns the bytes of an expression that is nothing but these.
+fn plain(hir: &Hir, depth: usize) -> Option<Vec<(u8, bool)>> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(literal.0.iter().map(|byte| (*byte, false)).collect()),
+        HirKind::Class(class) => Some(vec![one_letter(class)?]),
+        HirKind::Capture(capture) if depth < MAX_DEPTH => plain(&capture.sub, depth + 1),
+        HirKind::Concat(parts) if depth < MAX_DEPTH => {
+            let parts: Option<Vec<_>> = parts.iter().map(|part| plain(part, depth + 1)).collect();
+            Some(parts?.concat())
+        }
+        _ => None,
+    }
+}
+
+/// Returns the bytes of a class of few.
+fn letters(class: &Class) -> Option<Vec<u8>> {
+    let Class::Bytes(class) = class else { return None };
+    let letters: Vec<_> = class.iter().flat_map(|r| r.start()..=r.end()).take(MAX_LETTERS + 1).collect();
+    (letters.len() <= MAX_LETTERS).then_some(letters)
 }
 
 /// Returns the byte of a class that is one byte, or one letter in both cases.
@@ -169,11 +204,18 @@ mod tests {
         assert_eq!(runs("x{0,3}yy"), [["yy"]]);
         assert_eq!(runs("(ab|cd*)e"), [vec!["ab", "c"], vec!["e"]]);
         assert_eq!(runs("(ab|)e"), [["e"]]);
+        assert_eq!(runs("_(GET|POST)x"), [vec!["_"], vec!["_GET", "_POST"], vec!["x"]]);
+        assert_eq!(runs("_(GET|)x"), [vec!["_"], vec!["_GET", "_"], vec!["x"]]);
     }
 
     #[test]
-    fn what_must_repeat_is_mandatory_but_its_neighbours_are_not_joined() {
-        assert_eq!(runs("a(bcd){2,}e"), [["a"], ["bcd"], ["e"]]);
+    fn what_must_repeat_is_mandatory_with_what_stands_right_before_and_behind_it() {
+        assert_eq!(runs("a(bcd){2,}e"), [["abcd"], ["bcde"]]);
+        assert_eq!(
+            runs(r"(\\u{1,4}00[2-3]x){9}"),
+            [vec![r"\u"], vec!["u00"], vec!["u002", "u003"], vec!["x"]]
+        );
+        assert_eq!(runs("a([xy]b){2}c"), [vec!["a"], vec!["ax", "ay"], vec!["b"], vec!["c"]]);
         assert_eq!(runs("a(b)c"), [["abc"]]);
     }
 
@@ -182,7 +224,8 @@ mod tests {
         assert_eq!(runs(r"\<body\>"), [["<body>"]]);
         assert_eq!(runs(r"\beval\b"), [["eval"]]);
         assert_eq!(runs("a.c"), [["a"], ["c"]]);
-        assert_eq!(runs("[a]b[xy]c"), [["ab"], ["c"]]);
+        assert_eq!(runs("[a]b[xy]c"), [vec!["ab"], vec!["abx", "aby"], vec!["c"]]);
+        assert_eq!(runs("ab[0-9]c"), [["ab"], ["c"]]);
     }
 
     #[test]

@@ -52,8 +52,8 @@ pub(crate) struct Table {
     /// Keys with their entries, in order; `starts` says where each hash begins.
     slots: Vec<Slot>,
     starts: Vec<u32>,
-    /// Every group that a string can switch on.
-    by_string: u64,
+    /// The groups that a string can switch on in a file with this head, or in any.
+    by_string: Vec<(Option<Head>, u64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -127,8 +127,7 @@ impl Table {
             map[slot.hash as usize / 64] |= 1_u64 << (slot.hash % 64);
         }
         let starts = starts(&slots, &map);
-        let targets = parts.entries.iter().flat_map(|e| &e.targets);
-        let by_string = targets.fold(0, |all, (_, group)| all | bit(*group));
+        let by_string = by_string(&parts);
         Self { parts, shift, map, slots, starts, by_string }
     }
 
@@ -140,7 +139,8 @@ impl Table {
                 on |= bit(*group);
             }
         }
-        if self.by_string & !on == 0 {
+        let possible = self.possible(bytes);
+        if possible & !on == 0 {
             return on;
         }
         memory.begin(self.parts.entries.len());
@@ -150,12 +150,18 @@ impl Table {
             let hash = hash(key, self.shift);
             if (self.map[hash as usize / 64] >> (hash % 64)) & 1 != 0 {
                 on |= self.at(bytes, at, key, hash, memory, on);
-                if self.by_string & !on == 0 {
+                if possible & !on == 0 {
                     break;
                 }
             }
         }
         on
+    }
+
+    /// Returns the groups that a string could switch on in a file that begins like this one.
+    fn possible(&self, bytes: &[u8]) -> u64 {
+        let fits = |head: &Option<Head>| head.as_ref().is_none_or(|h| h.holds(bytes));
+        self.by_string.iter().filter(|(head, _)| fits(head)).fold(0, |all, (_, groups)| all | groups)
     }
 
     /// Looks at the strings whose rarest four bytes may be at a place.
@@ -223,6 +229,16 @@ impl Memory {
     }
 }
 
+/// Tells by the heads that conditions ask for which groups the strings switch on.
+fn by_string(parts: &Parts) -> Vec<(Option<Head>, u64)> {
+    let mut all: BTreeMap<Option<&Head>, u64> = BTreeMap::new();
+    for (condition, group) in parts.entries.iter().flat_map(|e| &e.targets) {
+        let condition = parts.conditions.get(*condition as usize);
+        *all.entry(condition.and_then(|c| c.head.as_ref())).or_default() |= bit(*group);
+    }
+    all.into_iter().map(|(head, groups)| (head.cloned(), groups)).collect()
+}
+
 fn bit(group: u8) -> u64 {
     1 << (group % 64)
 }
@@ -232,11 +248,11 @@ fn hash(key: u32, shift: u32) -> u32 {
 }
 
 fn slot(at: usize, literal: &Literal, shift: u32) -> Slot {
-    let key_at = literal.key_at();
+    let key_at = usize::from(literal.key_at);
     let four = literal.bytes.get(key_at..key_at + SHORTEST).unwrap_or(&[0; SHORTEST]);
     let key = u32::from_le_bytes([four[0], four[1], four[2], four[3]]) | FOLD;
     let entry = u32::try_from(at).unwrap_or(u32::MAX);
-    Slot { hash: hash(key, shift), key, entry, key_at: u32::try_from(key_at).unwrap_or_default() }
+    Slot { hash: hash(key, shift), key, entry, key_at: u32::from(literal.key_at) }
 }
 
 /// Returns for each word of the map the place of its first slot.

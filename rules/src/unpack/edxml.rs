@@ -71,6 +71,8 @@ pub(super) fn walk(walk: &mut Walk<'_>, bytes: &[u8]) {
             Token::Start(_) | Token::End(_) => {}
             Token::Text(text) if within.is_some() => attachment.add(within, &plain(text)),
             Token::Literal(text) if within.is_some() => attachment.add(within, text),
+            // Millions of texts too short to hold anything would take more memory than the message.
+            Token::Text(text) | Token::Literal(text) if text.len() < blob::MIN_RUN => {}
             Token::Text(text) | Token::Literal(text) => other.push(text),
         }
     }

@@ -46,11 +46,16 @@ fn part(walk: &mut Walk<'_>, bytes: &[u8], nested: usize, number: &mut u32) {
     if headers.boundaries.is_empty() {
         return leaf(walk, &headers, body, number);
     }
+    // Each of its boundaries parts it anew, at every depth: what holds parts is counted like what it holds.
+    if !walk.count() {
+        return;
+    }
     if nested >= MAX_NESTED {
         return walk.trouble(NotSeen::Depth);
     }
+    let most = usize::try_from(walk.limits.entries).unwrap_or(usize::MAX).saturating_add(1);
     for boundary in &headers.boundaries {
-        for inner in parts(body, boundary) {
+        for inner in parts(body, boundary, most) {
             part(walk, inner, nested + 1, number);
         }
     }
@@ -98,12 +103,15 @@ fn name(headers: &Headers, number: u32) -> Vec<u8> {
     headers.name.clone().unwrap_or_else(|| format!("part {number} ({})", headers.kind).into_bytes())
 }
 
-/// Returns what stands between the boundary lines; the last one may be missing.
-fn parts<'a>(body: &'a [u8], boundary: &[u8]) -> Vec<&'a [u8]> {
+/// Returns the first `most` parts that stand between the boundary lines, of which the last one may be missing, and what
+/// comes after them as one more.
+fn parts<'a>(body: &'a [u8], boundary: &[u8], most: usize) -> Vec<&'a [u8]> {
     let line = [b"--", boundary].concat();
     let finder = Finder::new(&line);
     let (mut parts, mut open, mut at) = (Vec::new(), None, 0);
-    while let Some(found) = finder.find(&body[at..]) {
+    while parts.len() < most
+        && let Some(found) = finder.find(&body[at..])
+    {
         let start = at + found;
         at = start + line.len();
         if start > 0 && body[start - 1] != b'\n' {
@@ -136,13 +144,18 @@ mod tests {
     fn parts_stand_between_whole_boundary_lines() {
         let body = b"pre\r\n--b\r\none\r\n--bb\r\ntwo --b\r\n--b  \r\nthree\r\n--b--\r\nafter";
 
-        let found = parts(body, b"b");
+        let found = parts(body, b"b", 9);
 
         assert_eq!(found, [&b"one\r\n--bb\r\ntwo --b\r\n"[..], b"three\r\n"]);
     }
 
     #[test]
+    fn no_more_parts_are_kept_than_may_be_walked() {
+        assert_eq!(parts(b"--b\n1\n--b\n2\n--b\n3\n--b--\n", b"b", 2).len(), 3);
+    }
+
+    #[test]
     fn a_part_without_an_end_goes_to_the_end() {
-        assert_eq!(parts(b"--b\none", b"b"), [b"one"]);
+        assert_eq!(parts(b"--b\none", b"b", 9), [b"one"]);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use khien_core::event::NotSeen;
+use khien_core::event::{MAX_NAME, NotSeen};
 
 use super::{text, vba, walk::Walk};
 
@@ -75,10 +75,13 @@ pub(super) fn walk(walk: &mut Walk<'_>, bytes: &[u8]) {
 fn stream(walk: &mut Walk<'_>, path: &str, name: &str, in_project: bool, content: &[u8]) {
     walk.enter(path.as_bytes(), content);
     if in_project {
-        for source in vba::sources(content) {
+        for (source, is_all) in vba::sources(content, walk.most_of(content.len())) {
             let name = format!("{path}.bas");
             if !walk.count() || !walk.spend(source.len()) {
                 return;
+            }
+            if !is_all {
+                walk.trouble_in(name.as_bytes(), NotSeen::Ratio);
             }
             walk.enter(name.as_bytes(), &source);
         }
@@ -267,7 +270,8 @@ fn name_folders(entries: &mut [Entry]) {
         let Some(entry) = entries.get_mut(number as usize).filter(|_| seen.insert(number)) else { continue };
         open.push((entry.left, folder.clone(), nested));
         open.push((entry.right, folder.clone(), nested));
-        if entry.kind == STORAGE && nested < MAX_NESTED {
+        // No more of a path is ever shown, and each entry has a copy.
+        if entry.kind == STORAGE && nested < MAX_NESTED && folder.len() < MAX_NAME {
             open.push((entry.child, format!("{folder}{}/", entry.name), nested + 1));
         }
         entry.folder = folder;
@@ -302,6 +306,25 @@ mod tests {
 
         assert_eq!(packed_file(&content), Some((&b"a.vbs"[..], &b"abc"[..])));
         assert_eq!(packed_file(b"short"), None);
+    }
+
+    #[test]
+    fn an_entry_deep_in_folders_has_no_longer_path_than_is_shown() {
+        let storage = |child| Entry {
+            name: "f".repeat(31),
+            kind: STORAGE,
+            child,
+            left: LAST,
+            right: LAST,
+            ..Entry::default()
+        };
+        let mut entries: Vec<_> = (0..30).map(|n| storage(n + 1)).collect();
+        entries[0].kind = ROOT;
+
+        name_folders(&mut entries);
+
+        let longest = entries.iter().map(|e| e.folder.len()).max();
+        assert!(longest > Some(100) && longest < Some(MAX_NAME + 64), "{longest:?}");
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Walk<'w> {
     ended: bool,
     /// The visitor wants no more files.
     full: bool,
+    /// Inside bytes that only looked as if a script carried a file: how many files there were with them.
+    guessed: Option<u64>,
 }
 
 /// Unpacked bytes as they come, and what they are unpacked from.
@@ -75,6 +77,7 @@ impl<'w> Walk<'w> {
             held: 0,
             ended: false,
             full: false,
+            guessed: None,
         }
     }
 
@@ -201,9 +204,7 @@ impl<'w> Walk<'w> {
 
     /// Does the same with bytes that a script carries in another form.
     pub(super) fn enter_blob(&mut self, name: &[u8], bytes: &[u8]) {
-        self.blobs += 1;
-        self.enter(name, bytes);
-        self.blobs -= 1;
+        self.guessing(|walk| walk.enter(name, bytes));
     }
 
     /// Does the same with a script as it reads. It begins with what it began with, so no container is looked for again.
@@ -220,10 +221,17 @@ impl<'w> Walk<'w> {
 
     /// Does the same with bytes that were deflated before.
     pub(super) fn enter_deflated(&mut self, name: &[u8], deflated: &[u8]) {
-        self.blobs += 1;
         let reader = Box::new(flate2::bufread::DeflateDecoder::new(deflated));
-        self.unpack(name, reader, deflated.len() as u64);
+        self.guessing(|walk| walk.unpack(name, reader, deflated.len() as u64));
+    }
+
+    /// Goes into what may be a file. One that does not open was none: that it is damaged is no news.
+    fn guessing(&mut self, with: impl FnOnce(&mut Self)) {
+        let outer = self.guessed.replace(self.outcome.files + 1);
+        self.blobs += 1;
+        with(self);
         self.blobs -= 1;
+        self.guessed = outer;
     }
 
     /// Unpacks an inner file and goes into it. A tar goes by without ever being whole in memory.
@@ -263,6 +271,12 @@ impl<'w> Walk<'w> {
         if self.full {
             return;
         }
+        // What is read in another way may be longer than what it is read from.
+        let most = usize::try_from(self.limits.entry).unwrap_or(usize::MAX).min(bytes.len());
+        if most < bytes.len() {
+            self.trouble(NotSeen::Entry);
+        }
+        let bytes = &bytes[..most];
         self.outcome.files += 1;
         match self.visitor.file(&Inside::new(self.way.clone()), bytes) {
             Flow::Go => self.holding(bytes.len(), |walk| {
@@ -388,7 +402,9 @@ impl<'w> Walk<'w> {
 
     /// Says that what the way leads to was not looked into, or not to its end.
     pub(super) fn trouble(&mut self, why: NotSeen) {
-        if !self.ended {
+        let has_not_opened = self.guessed.is_some_and(|files| self.outcome.files <= files);
+        let is_no_news = has_not_opened && why == NotSeen::Unreadable;
+        if !self.ended && !is_no_news {
             self.tell(why);
         }
     }

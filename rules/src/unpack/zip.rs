@@ -134,7 +134,7 @@ impl Reading<'_> {
         known.push((self.source.size(), self.source.size()));
         let mut at = 0;
         for (from, to) in known {
-            while !walk.has_ended()
+            while walk.may_go_on()
                 && let Ok(Some(found)) = self.source.find(&header, at, from)
             {
                 at = found + 4;
@@ -171,15 +171,18 @@ impl Reading<'_> {
 
     /// A packed entry knows its own end; one that is stored goes up to what looks like the next record.
     fn until_next(&self, entry: &Entry) -> u64 {
-        let next = |what| self.source.find(&Finder::new(what), entry.at, u64::MAX).ok().flatten();
-        match entry.method {
-            0 => [&b"PK\x07\x08"[..], LISTED, b"PK\x03\x04"]
-                .into_iter()
-                .filter_map(next)
-                .min()
-                .map_or(u64::MAX, |at| at - entry.at),
-            _ => u64::MAX,
+        if entry.method != 0 {
+            return u64::MAX;
         }
+        // Each is looked for up to the one before it only: thousands of entries must not each read all the rest.
+        let mut end = u64::MAX;
+        for what in [&b"PK\x03\x04"[..], LISTED, b"PK\x07\x08"] {
+            let up_to = end.saturating_add(what.len() as u64 - 1);
+            if let Ok(Some(at)) = self.source.find(&Finder::new(what), entry.at, up_to) {
+                end = at;
+            }
+        }
+        end.saturating_sub(entry.at)
     }
 
     fn unpack(&mut self, walk: &mut Walk<'_>, entry: &Entry, packed: u64) {

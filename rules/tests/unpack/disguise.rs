@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use khien_core::{Timestamp, Untrusted, event::ScanOutcome};
+use khien_core::{
+    Timestamp, Untrusted,
+    event::{NotSeen, ScanOutcome},
+};
 use khien_rules::{
     Engine, Scope, base_pack,
     unpack::{Limits, scan},
@@ -160,6 +163,50 @@ fn short_blobs_are_found_with_what_stands_around_them() {
         let hits = found(&engine, format!("{PHP} {script}").as_bytes());
         assert!(hits.contains(&"webshell.php.request_exec in [decoded]".to_owned()), "{script}: {hits:?}");
     }
+}
+
+#[test]
+fn a_function_that_is_called_by_a_name_in_pieces_is_found() {
+    let engine = shipped();
+    let chr: Vec<_> = "system".bytes().map(|b| format!("chr({b})")).collect();
+    let call = concat!("$f($_GE", "T['q']);");
+    let names = [
+        "'sys' . 'tem'".to_owned(),
+        "\"s\".\"y\".\"s\".\"t\".\"e\".\"m\"".to_owned(),
+        "'pass'/* x */.'thru'".to_owned(),
+        "\"\\x73ystem\"".to_owned(),
+        "\"\\163\\171\\163tem\"".to_owned(),
+        chr.join("."),
+        "strrev('met' . 'sys')".to_owned(),
+    ];
+
+    for name in names {
+        let hits = found(&engine, format!("{PHP} $f = {name}; {call}").as_bytes());
+        assert!(hits.contains(&"webshell.php.named_call in [decoded]".to_owned()), "{name}: {hits:?}");
+    }
+}
+
+#[test]
+fn base64_that_only_looks_like_a_file_is_no_trouble_and_one_that_opens_tells_all() {
+    let noise: Vec<u8> = (0..600_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let gzip = make::gzip(None, MARK);
+    let heads =
+        [&gzip[..12], b"\xfd7zXZ\0", b"BZh91AY&SY", b"\x28\xb5\x2f\xfd\x04", b"7z\xbc\xaf\x27\x1c\0\x04"];
+    for head in heads {
+        let script = format!("x = \"{}\";", make::base64(&[head, &noise].concat()));
+        look_well("a.js", script.as_bytes());
+    }
+
+    let broken = [&gzip[..12], &noise].concat();
+    let opens = make::zip(&[("mark.txt", MARK), ("in.gz", &broken)]);
+    let script = format!("x = \"{}\";", make::base64(&opens));
+    let (seen, outcome) = look("a.js", script.as_bytes());
+
+    assert_eq!(seen.marked().len(), 1);
+    let told = crate::troubles(&outcome);
+    assert!(told.iter().any(|(way, why)| way.contains("in.gz") && *why == NotSeen::Unreadable), "{told:?}");
+    let (_, outcome) = look("a.gz", &broken);
+    assert!(!outcome.troubles.is_empty(), "what is no guess is told");
 }
 
 #[test]

@@ -21,7 +21,8 @@ impl Dice {
     }
 }
 
-fn samples() -> Vec<Vec<u8>> {
+/// Honest containers, each with the fuzz target of `tests/fuzz` that begins with it.
+fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let text = MARK.repeat(4);
     let files: [(&str, &[u8]); 2] = [("a.txt", &text), ("b/công văn.txt", MARK)];
     let project = make::ole(Some("VBA"), &[("dir", b"\x01\0"), ("M", &make::ovba(&text))]);
@@ -42,33 +43,37 @@ fn samples() -> Vec<Vec<u8>> {
     );
     let script =
         format!("<?php x(\"{}\" . \"{}\");", make::base64(&text), make::base64(&make::deflate(&all)));
+    let old =
+        [make::tar_entry(b"x", b'x', b"17 path=long/one\n"), make::tar_entry(b"s", b'0', MARK)].concat();
+    let lzma = b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0\x24\x19\x49\x98\x6f\x16\x02\x8c\xe8\xe6\x5b\xb1\x47\xc6\xce\xb7\x63\xff\xff\x3c\xac\0\0";
     vec![
-        make::zip(&files),
-        make::zip_of(&[make::Entry { sizes_after: true, ..make::deflated("a", &text) }]),
-        make::zip(&[("word/vbaProject.bin", &project)]),
-        make::tar(&files),
-        [make::tar_entry(b"x", b'x', b"17 path=long/one\n"), make::tar_entry(b"s", b'0', MARK)].concat(),
-        make::gzip(Some("a.tar"), &make::tar(&files)),
-        make::xz(&text),
-        make::zstd(&text),
-        make::bzip2(&text),
-        make::seven(&[3, 4, 1, 8], &make::deflate(&all), &files),
-        make::seven(&[0x21, 0x21, 1, 16], &make::lzma2(&all), &files),
-        project,
-        pdf,
-        mail.into_bytes(),
-        make::edxml("a.zip", &make::zip(&files)),
-        script.into_bytes(),
-        disguised().into_bytes(),
-        "<% a page of wide letters %>".encode_utf16().flat_map(u16::to_be_bytes).collect(),
-        packages::deb(),
-        packages::cpio(&[("a", &text), ("b", MARK)]),
-        packages::rpm(),
-        packages::rtf(),
-        packages::self_opening(),
+        ("zip", make::zip(&files)),
+        ("zip", make::zip_of(&[make::Entry { sizes_after: true, ..make::deflated("a", &text) }])),
+        ("zip", make::zip(&[("word/vbaProject.bin", &project)])),
+        ("zip", make::zip_of(&[make::stored("a.zip", &make::zip_of(&[make::stored("b", MARK)]))])),
+        ("tape", make::tar(&files)),
+        ("tape", old),
+        ("tape", make::gzip(Some("a.tar"), &make::tar(&files))),
+        ("tape", packages::deb()),
+        ("tape", packages::cpio(&[("a", &text), ("b", MARK)])),
+        ("tape", packages::old_cpio("a", MARK)),
+        ("tape", packages::rpm()),
+        ("tape", packages::self_opening()),
+        ("packed", make::xz(&text)),
+        ("packed", make::zstd(&text)),
+        ("packed", make::bzip2(&text)),
+        ("packed", make::seven(&[3, 4, 1, 8], &make::deflate(&all), &files)),
+        ("packed", make::seven(&[0x21, 0x21, 1, 16], &make::lzma2(&all), &files)),
         // A .lzma of the mark's first words, as the tool of that name writes it.
-        b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0\x24\x19\x49\x98\x6f\x16\x02\x8c\xe8\xe6\x5b\xb1\x47\xc6\xce\xb7\x63\xff\xff\x3c\xac\0\0"
-            .to_vec(),
+        ("packed", lzma.to_vec()),
+        ("documents", project),
+        ("documents", pdf),
+        ("documents", packages::rtf()),
+        ("mail", mail.into_bytes()),
+        ("mail", make::edxml("a.zip", &make::zip(&files))),
+        ("script", script.into_bytes()),
+        ("script", disguised().into_bytes()),
+        ("script", "<% a page of wide letters %>".encode_utf16().flat_map(u16::to_be_bytes).collect()),
     ]
 }
 
@@ -135,10 +140,15 @@ fn walk_small(bytes: &[u8]) {
 
 #[test]
 fn honest_samples_hold_the_mark() {
-    for (n, bytes) in samples().into_iter().enumerate() {
+    let seeds = std::env::var_os("KHIEN_SEEDS").map(std::path::PathBuf::from);
+    for (n, (target, bytes)) in samples().into_iter().enumerate() {
         let (seen, outcome) = crate::look("a", &bytes);
         assert_eq!(outcome.troubles, [], "sample {n}");
         assert!(!seen.files.is_empty(), "sample {n}");
+        // `KHIEN_SEEDS=…/tests/fuzz/corpus` writes them where the fuzz targets begin.
+        if let Some(folder) = &seeds {
+            std::fs::write(folder.join(target).join(format!("sample-{n}")), bytes).unwrap();
+        }
     }
 }
 
@@ -146,7 +156,7 @@ fn honest_samples_hold_the_mark() {
 fn no_change_of_a_container_breaks_a_walk() {
     let rounds = std::env::var("KHIEN_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS);
     let samples = samples();
-    for (n, sample) in samples.iter().enumerate() {
+    for (n, (_, sample)) in samples.iter().enumerate() {
         let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (n as u64 + 1));
         for _ in 0..rounds {
             let mut bytes = sample.clone();
@@ -162,7 +172,7 @@ fn no_change_of_a_container_breaks_a_walk() {
 
 #[test]
 fn no_cut_of_a_container_breaks_a_walk() {
-    for sample in samples() {
+    for (_, sample) in samples() {
         for len in (0..sample.len()).step_by(1 + sample.len() / 150) {
             walk_small(&sample[..len]);
         }

@@ -14,13 +14,14 @@ const TOTAL: u64 = 256 << 20;
 
 #[test]
 fn a_bomb_in_a_bomb_is_cut_and_told() {
-    // As in 42.zip: every layer holds many of the next one, and the last one unpacks to much.
-    let mut bytes = vec![0; 4 << 20];
+    // 42.zip: each of five layers holds sixteen of the next one, and the last one four gibibytes of zeros.
+    let mut bytes = make::zip_of(&[make::Entry { packed: make::zeros(4 << 10), ..deflated("0.dll", b"") }]);
     for layer in 0..5 {
-        let name = format!("{layer}.zip");
-        let files: Vec<_> = (0..16).map(|n| deflated(&format!("{n} {name}"), &bytes)).collect();
-        bytes = make::zip_of(&files);
+        let one = deflated("", &bytes);
+        let named = |n| make::Entry { name: format!("{n} {layer}.zip").into_bytes(), ..one.clone() };
+        bytes = make::zip_of(&(0..16).map(named).collect::<Vec<_>>());
     }
+    assert!(bytes.len() < 64 << 10, "{} bytes", bytes.len());
 
     let (seen, outcome) = look("42.zip", &bytes);
 
@@ -52,16 +53,19 @@ fn a_file_that_unpacks_to_too_many_times_its_size_is_cut_and_told() {
 
 #[test]
 fn a_zip_that_holds_itself_ends_at_the_depth() {
-    // A true quine is two thousand lines of bit twiddling; deeper than the limit is what it comes to.
-    let mut bytes = MARK.to_vec();
+    let quine = make::quine();
+    let mut deep = MARK.to_vec();
     for _ in 0..20 {
-        bytes = make::zip_of(&[stored("r.zip", &bytes)]);
+        deep = make::zip_of(&[stored(make::QUINE, &deep)]);
     }
 
-    let (seen, outcome) = look("r.zip", &bytes);
+    for bytes in [&quine, &deep] {
+        let (seen, outcome) = look("r.zip", bytes);
 
-    assert_eq!(seen.files.len(), Limits::default().depth);
-    assert_eq!(troubles(&outcome), [("r.zip".to_owned(), NotSeen::Depth)]);
+        assert_eq!(seen.files.len(), Limits::default().depth);
+        assert_eq!(troubles(&outcome), [(make::QUINE.to_owned(), NotSeen::Depth)]);
+        assert_eq!(seen.files.iter().all(|(_, inner)| *inner == quine), *bytes == quine);
+    }
 }
 
 #[test]
@@ -88,11 +92,18 @@ fn entries_that_share_their_bytes_are_not_all_read() {
 
 #[test]
 fn a_million_empty_entries_are_told() {
-    let names: Vec<String> = (0..200_000).map(|n| n.to_string()).collect();
-    let entries: Vec<_> = names.iter().map(|name| stored(name, b"")).collect();
-    let tar: Vec<u8> = (0..20_000).flat_map(|_| make::tar_header(b"x", b'0', b"00000000000\0")).collect();
+    let (mut zip, mut list) = (Vec::new(), Vec::new());
+    for n in 0..1_000_000 {
+        let entry = stored(&n.to_string(), b"");
+        list.extend(make::listed(&entry, zip.len() as u32));
+        zip.extend(make::local(&entry));
+    }
+    let at = zip.len() as u32;
+    zip.extend(&list);
+    zip.extend(make::end(u16::MAX, list.len() as u32, at));
+    let tar = make::tar_header(b"x", b'0', b"00000000000\0").repeat(1_000_000);
 
-    for (name, bytes) in [("a.zip", make::zip_of(&entries)), ("a.tar", tar)] {
+    for (name, bytes) in [("a.zip", zip), ("a.tar", tar)] {
         let (_, outcome) = look(name, &bytes);
         assert_eq!(troubles(&outcome), [(String::new(), NotSeen::Entries)], "{name}");
         assert_eq!(outcome.worst(), ScanOutcome::LimitExceeded);
@@ -247,6 +258,46 @@ fn every_limit_says_where_it_was_met() {
 }
 
 #[test]
+fn parts_of_a_letter_that_are_parted_in_many_ways_are_counted() {
+    // Four boundaries at each of twenty depths: as many ways in as nobody can go.
+    let letter = (0..20).fold("\nx\n".to_owned(), |inner, n| {
+        let head = |way: &str| format!("Content-Type: multipart/mixed; boundary={way}{n}\n");
+        let line = |way: &str| format!("--{way}{n}\n");
+        let [heads, lines] =
+            [head("a") + &head("b") + &head("c") + &head("d"), ["a", "b", "c", "d"].map(line).concat()];
+        format!("{heads}\n{lines}{inner}")
+    });
+
+    let (_, outcome) = look("a.eml", format!("From: a\nTo: b\n{letter}").as_bytes());
+
+    assert_eq!(outcome.troubles.last().map(|t| t.why), Some(NotSeen::Entries));
+}
+
+#[test]
+fn a_macro_that_unpacks_to_too_many_times_its_size_is_cut_and_told() {
+    let bomb = [&[1][..], &b"\x03\xb0\x02a\xfc\x0f".repeat(6_000)].concat();
+    let ole = make::ole(Some("VBA"), &[("dir", b"\x01\0"), ("M", &bomb)]);
+
+    let (seen, outcome) = look("a.doc", &ole);
+
+    assert_eq!(troubles(&outcome), [("VBA/M.bas".to_owned(), NotSeen::Ratio)]);
+    assert!(seen.files.iter().any(|(way, bytes)| way == "VBA/M.bas" && bytes.len() >= 1 << 20));
+    assert!(outcome.bytes < 9 << 20, "{}", outcome.bytes);
+}
+
+#[test]
+fn text_that_is_longer_in_utf_8_is_cut_and_told() {
+    let wide: Vec<u8> =
+        [0xfeff].into_iter().chain("ệ".repeat(2_000).encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let limits = Limits { entry: 5_000, ..Limits::default() };
+
+    let (seen, outcome) = look_within("a.txt", &wide, &limits);
+
+    assert_eq!(seen.files.iter().map(|f| f.1.len()).collect::<Vec<_>>(), [5_000]);
+    assert_eq!(troubles(&outcome), [("[utf-16]".to_owned(), NotSeen::Entry)]);
+}
+
+#[test]
 fn a_walk_without_time_stops_soon_and_says_so() {
     use khien_core::Untrusted;
     use khien_rules::unpack::{Source, walk};
@@ -287,6 +338,40 @@ fn the_counts_of_a_seven_zip_are_held_against_its_bytes() {
         let (_, outcome) = look("a.7z", &make::seven_with(&header, b""));
         assert!(outcome.worst().is_trouble(), "{part}");
     }
+}
+
+#[test]
+fn entries_without_sizes_do_not_each_read_all_the_rest() {
+    let entry = make::Entry { sizes_after: true, is_listed: false, ..stored("a", &[1; 4_000]) };
+    // None has the record with the sizes behind it, which would end the search.
+    let local = make::local(&entry);
+    let bytes = local[..local.len() - 16].repeat(9_000);
+    let begin = std::time::Instant::now();
+
+    let (seen, _) = look("a.zip", &bytes);
+
+    assert_eq!(seen.files.len(), 9_000);
+    assert!(seen.files.iter().all(|(_, bytes)| bytes.len() == 4_000));
+    // It took minutes; the bound leaves room for a busy machine.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(30), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn parts_of_a_seven_zip_header_that_come_again_are_refused() {
+    let folders =
+        [&[11][..], &make::long(2_000), &[0], &[1, 1, 0].repeat(2_000), &[12], &[9; 2_000], &[0]].concat();
+    let packed = [&[6, 0][..], &make::long(2_000), &[9], &[0; 2_000], &[0]].concat();
+    let with = |rest: &[u8]| [&[1, 4][..], &packed, &[7], &folders, rest].concat();
+    let sizes_again = with(&[&[8][..], &[9; 9_000], &[0, 0, 0]].concat());
+    let files_again = with(&[&[8, 0].repeat(9_000)[..], &[0, 0]].concat());
+    let once = with(&[8, 9, 0, 0, 0]);
+
+    for header in [sizes_again, files_again] {
+        let (seen, outcome) = look("a.7z", &make::seven_with(&header, b""));
+        assert_eq!((seen.files.len(), troubles(&outcome)), (0, vec![(String::new(), NotSeen::Unreadable)]));
+    }
+    // What is told of this one is told by each of its files.
+    assert!(troubles(&look("a.7z", &make::seven_with(&once, b"")).1)[0].0.starts_with("file"));
 }
 
 #[test]

@@ -58,6 +58,30 @@ pub(crate) fn zip_of(entries: &[Entry]) -> Vec<u8> {
     bytes
 }
 
+/// The name of the file in [`quine`].
+pub(crate) const QUINE: &str = "a-zip-that-is-all-it-holds.zip";
+
+/// A zip whose one file is itself, byte for byte, as Russ Cox made them: a block of literals hands on the bytes that follow
+/// it, another one repeats the last ones, and together they write what they were read from. The sum of all is in it too.
+pub(crate) fn quine() -> Vec<u8> {
+    // Method, sum, packed and whole size, length of the name.
+    let said = b"\x14\0\0\0\x08\0\0\0\0\0\xc5\x33\xd0\x5f\x32\x01\0\0\xd0\x01\0\0\x1e\0\0\0";
+    let head = [&b"PK\x03\x04"[..], said, QUINE.as_bytes()].concat();
+    let end = b"PK\x05\x06\0\0\0\0\x01\0\x01\0\x4c\0\0\0\x6e\x01\0\0\0\0";
+    let tail = [&b"PK\x01\x02\x14\0"[..], said, &[0; 14], QUINE.as_bytes(), end].concat();
+    let literal = |n: u16| [&[0][..], &n.to_le_bytes(), &(!n).to_le_bytes()].concat();
+    let [none, one, four, of_head, of_tail] = [0, 5, 20, 65, 102].map(literal);
+    let [head_again, four_again] = [b"\xa2\xd8\0\x80\0", b"\x42\x88\x21\xc4\0"].map(|block| block.to_vec());
+    let tail_again = b"\xa3\x8f\x2d\0".to_vec();
+    let program = [
+        [&head, &of_head, &head, &of_head, &head_again, &one, &head_again, &one, &one, &four],
+        [&head_again, &one, &one, &four, &four_again, &four, &four_again, &four, &four_again, &four],
+        [&four_again, &four, &four_again, &none, &none, &of_tail, &four_again, &none, &none, &of_tail],
+    ];
+    let program = program.concat().into_iter().chain([&tail_again, &tail, &tail_again, &tail]);
+    program.flatten().copied().collect()
+}
+
 pub(crate) fn local(entry: &Entry) -> Vec<u8> {
     let size = if entry.sizes_after { 0 } else { entry.packed.len() as u32 };
     let flags = if entry.sizes_after { entry.flags | 8 } else { entry.flags };
@@ -110,6 +134,17 @@ pub(crate) fn deflate(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = write::DeflateEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+/// So many mebibytes of zeros, deflated a mebibyte at a time: each is the same bytes.
+pub(crate) fn zeros(mebibytes: usize) -> Vec<u8> {
+    let mut encoder = write::DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&vec![0; 1 << 20]).unwrap();
+    encoder.flush().unwrap();
+    let mut bytes = encoder.get_ref().repeat(mebibytes);
+    // An empty block ends it.
+    bytes.extend([3, 0]);
+    bytes
 }
 
 pub(crate) fn zlib(bytes: &[u8]) -> Vec<u8> {

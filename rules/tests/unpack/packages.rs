@@ -34,7 +34,7 @@ pub(crate) fn cpio(files: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-fn old_cpio(name: &str, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn old_cpio(name: &str, bytes: &[u8]) -> Vec<u8> {
     let entry = |name: &str, bytes: &[u8]| {
         let head = format!("070707{:042o}{:011o}{:06o}{:011o}{name}\0", 0, 0, name.len() + 1, bytes.len());
         [head.as_bytes(), bytes].concat()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use khien_core::{
     Severity, Timestamp, Untrusted,
-    bundle::{Pack, RuleMeta, Source},
+    bundle::{NetworkLists, Pack, RuleMeta, Source},
     event::{NotSeen, ScanOutcome},
     text::Words,
 };
@@ -26,6 +26,7 @@ fn pack() -> Pack {
         severity,
         technique: None,
         streams: false,
+        memory: false,
         title: words(),
         explanation: words(),
         next_step: words(),
@@ -37,6 +38,7 @@ fn pack() -> Pack {
         sources: vec![Source { name: "a.yar".to_owned(), text: RULES.to_owned() }],
         domains: Vec::new(),
         sets: Vec::new(),
+        network: NetworkLists::default(),
         policy: None,
     }
 }

@@ -102,6 +102,20 @@ fn a_small_file_does_not_wait_for_a_large_one() {
 }
 
 #[test]
+fn a_file_that_became_large_is_given_back_uncounted_and_scanned_as_a_large_one() {
+    let pool = Tested::with(Limits { size: 1 << 30, ..limits() });
+    let (file, path) = (sparse(LARGE + WINDOW, &[(LARGE, MARK)]), Untrusted::default());
+    let scan = |size| pool.runtime.block_on(pool.pool.scan_sized(file.try_clone().unwrap(), &path, size));
+
+    let small = scan(LARGE);
+    let large = scan(LARGE + WINDOW);
+
+    assert!(small.is_none(), "{small:?}");
+    assert_eq!(large.map(|scan| scan.scanned.outcome), Some(ScanOutcome::Matched));
+    assert_eq!(*pool.told.scans.lock().unwrap(), [ScanOutcome::Matched]);
+}
+
+#[test]
 fn a_file_that_takes_all_memory_ends_its_worker_and_nothing_else() {
     let pool = Tested::loaded(limits(), greedy_pack(1));
 

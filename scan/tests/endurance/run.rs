@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-use khien_core::{Untrusted, asset::Coverage, event::ScanOutcome};
-use khien_rules::sample::{MARK, marked_pack};
+use khien_core::{Untrusted, asset::Coverage, bundle::Pack, event::ScanOutcome};
+use khien_rules::sample::{MARK, marked_pack, modules_pack};
 use khien_scan::{Gauge, Limits, Pool};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
@@ -90,6 +90,25 @@ pub(crate) fn killed(program: &Path, files: usize) -> Ends {
     ends
 }
 
+/// Scans every file of a tree with rules for which each module reads all of it.
+#[allow(dead_code, reason = "the test has no such tree")]
+pub(crate) fn corpus(program: &Path, tree: &Path) -> Ends {
+    let pool = Scans::with(program, Duration::from_secs(10), modules_pack(1, "false"));
+    let (mut ends, mut folders) = (Ends::new(), vec![tree.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                *ends.entry(pool.scan(File::open(entry.path()).unwrap())).or_default() += 1;
+                pool.settle();
+            }
+        }
+    }
+    ends
+}
+
 /// A file in which something is found if it is scanned.
 fn marked() -> File {
     let mut file = tempfile::tempfile().unwrap();
@@ -105,12 +124,16 @@ struct Scans {
 
 impl Scans {
     fn new(program: &Path, time: Duration) -> Self {
+        Self::with(program, time, marked_pack(1))
+    }
+
+    fn with(program: &Path, time: Duration, pack: Pack) -> Self {
         let limits = Limits { time, size: 64 << 20, workers: 1 };
-        let pool = Pool::with_program(program.to_owned(), limits, Arc::new(Silent));
+        let scans = Pool::with_program(program.to_owned(), limits, Arc::new(Silent));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        runtime.block_on(pool.load(Arc::new(marked_pack(1)))).unwrap();
-        Self { pool, runtime }
+        runtime.block_on(scans.load(Arc::new(pack))).unwrap();
+        Self { pool: scans, runtime }
     }
 
     fn scan(&self, file: File) -> ScanOutcome {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     harness::{Site, is_at, shell},
-    place::{cannot_run, is_root},
+    place::{cannot_run, copy_program, is_root},
 };
 
 /// The promise: from the 20th file to the alert.
@@ -60,6 +60,15 @@ fn documents(dir: &Path, count: usize) {
     }
 }
 
+/// Puts databases there, each of 200 KB that look random.
+fn databases(dir: &Path, count: usize) {
+    let fill = "create table scan (picture blob); with recursive n (i) as (select 1 union all select i + 1 from n \
+                where i < 100) insert into scan select randomblob(2000) from n";
+    for n in 0..count {
+        rusqlite::Connection::open(dir.join(format!("{n}.db"))).unwrap().execute_batch(fill).unwrap();
+    }
+}
+
 fn is_of(alert: &Value, rule: &str) -> bool {
     alert["rule"] == rule
 }
@@ -89,6 +98,59 @@ fn the_twentieth_overwritten_document_is_an_alert_within_three_seconds_that_name
     assert_eq!(alert["path"], site.web.to_str().unwrap());
     let what = alert["what"]["en"].as_str().unwrap();
     assert!(what.contains("files: 20, such as") && what.contains(".docx"), "{what}");
+    end(attacker);
+}
+
+/// Replaces each document by an encrypted copy under a name that tells nothing, with a program for each step.
+const COPIES: &str =
+    "n=0; for f in *; do n=$((n + 1)); printf %s \"$NOISE\" > \"c$((n * 7919))\"; rm \"$f\"; done";
+/// Encrypts in place and gives each file an extension of its own.
+const RANDOM_NAMES: &str =
+    "n=0; for f in *; do n=$((n + 1)); printf %s \"$NOISE\" > \"$f\"; mv \"$f\" \"$f.k$((n * 7919))\"; done";
+/// The same by a shell of its own for each file.
+const MANY_SHELLS: &str =
+    "for f in *; do (exec bash -c 'printf %s \"$NOISE\" > \"$1\"' x \"$f\") & done; wait";
+
+#[test]
+fn however_documents_are_encrypted_the_twentieth_is_an_alert_within_three_seconds() {
+    if !is_root() {
+        return cannot_run("who wrote is known only to root");
+    }
+    let site = Site::new();
+    let folders = [COPIES, RANDOM_NAMES, MANY_SHELLS].map(|line| {
+        let dir = site.web.with_file_name(format!("documents-{}", line.len()));
+        fs::create_dir(&dir).unwrap();
+        documents(&dir, 20);
+        (line, dir)
+    });
+    let watch = folders.iter().flat_map(|(_, dir)| ["--watch", dir.to_str().unwrap()]);
+    let mut up = site.up(&watch.collect::<Vec<_>>());
+
+    for (line, dir) in &folders {
+        let (attacker, last) = attacker(line, dir);
+        let alert = up.alert(line, |a| is_of(a, "khien.ransom.mass_rewrite") && is_at(a, dir));
+
+        assert!(last.elapsed() < PROMISE, "{line}: {:?}", last.elapsed());
+        assert!(alert["what"]["en"].as_str().unwrap().contains("files: 20"), "{alert}");
+        end(attacker);
+    }
+}
+
+/// Leaves the first 16 KiB of each file as they are.
+const BEHIND_HEADS: &str = "for f in *; do for n in 1 2 3 4 5 6 7 8; do printf %s \"$NOISE\"; done \
+     | dd of=\"$f\" bs=16384 seek=1 conv=notrunc status=none; done";
+
+#[test]
+fn documents_that_are_encrypted_behind_their_heads_are_an_alert_within_three_seconds() {
+    let site = Site::new();
+    databases(&site.web, 20);
+    let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
+
+    let (attacker, last) = attacker(BEHIND_HEADS, &site.web);
+    let alert = up.alert("alert of a mass rewrite", |a| is_of(a, "khien.ransom.mass_rewrite"));
+
+    assert!(last.elapsed() < PROMISE, "{:?}", last.elapsed());
+    assert!(alert["what"]["en"].as_str().unwrap().contains("files: 20"), "{alert}");
     end(attacker);
 }
 
@@ -134,6 +196,7 @@ fn a_mass_rename_by_a_script_that_starts_a_program_for_each_file_is_one_alert_th
 fn everyday_work_on_many_files_is_no_alert() {
     let site = Site::new();
     documents(&site.web, 60);
+    databases(&site.web, 24);
     for n in 0..30 {
         fs::write(site.web.join(format!("{n}.log")), "GET / 200\n".repeat(500)).unwrap();
     }
@@ -142,10 +205,15 @@ fn everyday_work_on_many_files_is_no_alert() {
     let line = format!(
         "cd '{0}' && for n in $(seq 0 29); do mv $n.log $n.log.1; : > $n.log; done && gzip *.log.1 \
          && tar cf ../b.tar . && rm -f *.txt && tar xf ../b.tar && for f in *.csv; do sed -i s/so/SO/ $f; done \
-         && mkdir site && cp -a *.pdf site && mv site site.old",
+         && mkdir site && cp -a *.pdf site && mv site site.old \
+         && cp -al site.old daily.1 && rm -r site.old && cp -al daily.1 daily.0 && sed -i s/so/SO/ daily.0/*.pdf",
         site.web.display()
     );
     shell(&line, "");
+    for n in 0..24 {
+        let store = rusqlite::Connection::open(site.web.join(format!("{n}.db"))).unwrap();
+        store.execute_batch("delete from scan where rowid % 2 = 0; vacuum").unwrap();
+    }
 
     site.shell_alert(&mut up, "afterwards.php");
     let found: Vec<_> = rules(&site).into_iter().filter(|r| r.starts_with("khien.ransom")).collect();
@@ -164,7 +232,7 @@ fn scripts_that_the_web_server_writes_are_told_and_a_storm_of_them_is_two_alerts
     fs::create_dir(site.web.join("uploads")).unwrap();
     // The web server: a shell under its name.
     let server = site.web.with_file_name("php-fpm8.2");
-    fs::copy(fs::canonicalize("/bin/bash").unwrap(), &server).unwrap();
+    copy_program("/bin/bash", &server);
     let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
     let serve = |line: &str| {
         let mut command = Command::new(&server);
@@ -186,6 +254,73 @@ fn scripts_that_the_web_server_writes_are_told_and_a_storm_of_them_is_two_alerts
     assert_eq!((&alert["severity"], &alert["technique"]), (&"high".into(), &"T1505.003".into()));
     assert_eq!(storm["path"], site.web.to_str().unwrap());
     assert_eq!(rules(&site).iter().filter(|r| *r == "khien.web.script_by_server").count(), 2);
+}
+
+#[test]
+fn each_sign_in_a_web_root_is_an_alert_of_its_own() {
+    if !is_root() {
+        return cannot_run("who wrote is known only to root");
+    }
+    let site = Site::new();
+    fs::create_dir_all(site.web.join("inc")).unwrap();
+    for n in 0..6 {
+        fs::write(site.web.join(format!("inc/{n}.php")), PAGE).unwrap();
+    }
+    shell(&format!("touch -d 2024-01-01 '{}'/inc/*.php", site.web.display()), "");
+    fs::write(site.web.join("index.php"), PAGE).unwrap();
+    fs::write(site.web.join("sitemap.xml"), "<url><loc>a</loc></url>\n".repeat(20)).unwrap();
+    let server = site.web.with_file_name("php-fpm8.2");
+    copy_program("/bin/bash", &server);
+    let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
+    let mut told = |rule: &str, path: &str| {
+        let path = if path.is_empty() { site.web.clone() } else { site.web.join(path) };
+        up.alert(rule, |a| is_of(a, &format!("khien.web.{rule}")) && is_at(a, &path))
+    };
+    let serve = |line: &str| {
+        let done = Command::new(&server).args(["-c", line]).current_dir(&site.web).env("PAGE", PAGE).status();
+        assert!(done.unwrap().success(), "{line}");
+    };
+
+    site.write("inc/late.php", PAGE);
+    serve("printf %s \"$PAGE\" > logo.php.png");
+    serve("printf %s \"$PAGE\" > old.php; touch -d 2020-01-01 old.php");
+    serve("for n in $(seq 900); do echo \"<url><loc>$n</loc></url>\"; done > sitemap.xml");
+    serve("mkdir tin; for n in $(seq 250); do echo '<html>' > tin/$n.html; done");
+    site.write(".user.ini", "upload_max_filesize = 8M");
+    serve("mkdir a; printf %1100000s x > a/.htaccess");
+
+    told("hidden_extension", "logo.php.png");
+    told("forged_time", "old.php");
+    let sitemap = told("sitemap", "sitemap.xml");
+    assert!(sitemap["what"]["en"].as_str().unwrap().contains("from 20 to 900"), "{sitemap}");
+    told("mass_pages", "");
+    told("config", ".user.ini");
+    let unread = told("config_unread", "a/.htaccess");
+    assert_eq!(unread["severity"], "high");
+    told("late_script", "inc/late.php");
+}
+
+#[test]
+fn a_tool_that_only_is_called_like_one_is_no_deployment() {
+    if !is_root() {
+        return cannot_run("who wrote is known only to root");
+    }
+    let site = Site::new();
+    fs::write(site.web.join("index.php"), PAGE).unwrap();
+    fs::create_dir(site.web.join("uploads")).unwrap();
+    let tool = site.web.with_file_name("rsync");
+    copy_program("/bin/bash", &tool);
+    let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
+
+    let mut command = Command::new(&tool);
+    command.args(["-c", "printf %s \"$PAGE\" > uploads/x.php; read -r _", "composer"]);
+    let mut other = command.current_dir(&site.web).env("PAGE", PAGE).stdin(Stdio::piped()).spawn().unwrap();
+    let path = site.web.join("uploads/x.php");
+    let alert = up.alert("a script", |a| is_at(a, &path) && is_of(a, "khien.web.script_in_uploads"));
+
+    assert!(alert["process"]["exe"].as_str().unwrap().ends_with("/rsync"), "{alert}");
+    drop(other.stdin.take());
+    other.wait().unwrap();
 }
 
 #[test]

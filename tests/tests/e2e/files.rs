@@ -280,3 +280,26 @@ fn without_privilege_a_folder_that_cannot_be_read_does_not_blind_the_others() {
     shell(&line, &web_shell("later"));
     up.alert("alert below a folder made later", |a| is_at(a, &path));
 }
+
+#[test]
+fn a_limit_of_the_kernel_on_watched_folders_is_told_and_the_walk_finds_what_is_there() {
+    let may = std::process::Command::new("unshare").args(["--user", "--map-root-user", "true"]).status();
+    if !may.is_ok_and(|status| status.success()) {
+        return cannot_run("user namespaces are not allowed");
+    }
+    let site = Site::new();
+    site.watches.set("10").unwrap();
+    for n in 0..30 {
+        fs::create_dir(site.web.join(format!("{n}"))).unwrap();
+    }
+    let path = site.write("29/there.php", &web_shell("there"));
+
+    let mut up = site.up(&["--watch", site.web.to_str().unwrap()]);
+
+    up.alert("alert where nothing watches", |a| is_at(a, &path));
+    let told = |a: &Value| {
+        let coverage = a[0]["coverage"].as_array().into_iter().flatten();
+        coverage.clone().any(|c| c["sight"] == "reduced" && c["reason"].to_string().contains("watch_limit"))
+    };
+    site.until(&["agent", "list"], "the limit in the coverage", told);
+}

@@ -39,10 +39,16 @@ pub(crate) struct Site {
     bound: Option<PathBuf>,
     /// Another copy of `khien` to run, if not the one beside this test.
     pub(crate) khien: OnceCell<PathBuf>,
+    /// How many folders the kernel lets the programs watch by inotify.
+    pub(crate) watches: OnceCell<&'static str>,
     /// From one look of the agent at the files that the policy names to the next, in seconds.
     pub(crate) integrity_every: OnceCell<&'static str>,
+    /// How the agent reads packets, if not as it finds best.
+    pub(crate) capture: OnceCell<&'static str>,
     /// Runs the programs as nobody.
     pub(crate) unprivileged: bool,
+    /// Whether the agent looks for suspicious processes: it sees all of this machine, and what it finds there is no test's.
+    sweeps: bool,
 }
 
 impl Site {
@@ -58,8 +64,11 @@ impl Site {
             network: None,
             bound: None,
             khien: OnceCell::new(),
+            watches: OnceCell::new(),
             integrity_every: OnceCell::new(),
+            capture: OnceCell::new(),
             unprivileged: false,
+            sweeps: false,
         }
     }
 
@@ -70,6 +79,11 @@ impl Site {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
         }
         Self { unprivileged: true, ..site }
+    }
+
+    /// Makes the folders for an agent that looks for suspicious processes.
+    pub(crate) fn with_sweeps() -> Self {
+        Self { sweeps: true, ..Self::new() }
     }
 
     /// Makes the folders, with another one bound over the watched one; returns that one too.
@@ -90,7 +104,7 @@ impl Site {
         let mut command = match (&self.network, &self.bound) {
             (Some(network), _) => network.command("setpriv"),
             (None, Some(source)) => self.binding(source),
-            (None, None) => Command::new("setpriv"),
+            (None, None) => self.watches.get().map_or_else(|| Command::new("setpriv"), |n| with_watches(n)),
         };
         if self.unprivileged {
             command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -101,6 +115,12 @@ impl Site {
         command.env("KHIEN_LANG", "en").env_remove("KHIEN_HOME").env_remove("RUST_LOG");
         if let Some(seconds) = self.integrity_every.get() {
             command.env("KHIEN_INTEGRITY_EVERY", seconds);
+        }
+        if let Some(way) = self.capture.get() {
+            command.env("KHIEN_CAPTURE", way);
+        }
+        if !self.sweeps {
+            command.env("KHIEN_NO_MEMORY", "true");
         }
         command.current_dir(&self.web);
         command
@@ -167,6 +187,14 @@ impl Site {
     }
 }
 
+/// Runs what follows in a user namespace of its own, where the kernel counts and limits what is watched.
+fn with_watches(limit: &str) -> Command {
+    let mut command = Command::new("unshare");
+    let line = "echo \"$1\" > /proc/sys/user/max_inotify_watches && shift && exec \"$@\"";
+    command.args(["--user", "--map-root-user", "sh", "-c", line, "sh", limit, "setpriv"]);
+    command
+}
+
 /// Runs a line of shell.
 pub(crate) fn shell(line: &str, content: &str) {
     let status = Command::new("sh").args(["-c", line]).env("CONTENT", content).status().unwrap();
@@ -178,9 +206,14 @@ pub(crate) fn is_at(alert: &Value, path: &Path) -> bool {
     alert["path"].as_str() == path.to_str()
 }
 
+/// Returns the SHA-256 of bytes.
+pub(crate) fn sha256_of(bytes: &[u8]) -> String {
+    Sha256::of(bytes).to_string()
+}
+
 /// Returns the SHA-256 of a text.
 pub(crate) fn sha256(text: &str) -> String {
-    Sha256::of(text.as_bytes()).to_string()
+    sha256_of(text.as_bytes())
 }
 
 /// A running `khien up`.

@@ -56,3 +56,53 @@ fn write_pack(folder: &std::path::Path) {
         .unwrap();
     fs::write(folder.join("names.list"), "# from a report\n*.khien-locked\n").unwrap();
 }
+
+#[test]
+fn a_responder_is_told_on_which_list_an_address_a_name_or_a_url_stands() {
+    let site = Site::new();
+    let pack = site.web.with_file_name("pack");
+    write_pack(&pack);
+    let manifest = fs::read_to_string(pack.join("pack.toml")).unwrap();
+    let list = |kind: &str| {
+        format!(
+            "[[list]]\nfile = \"{kind}.list\"\nrule = \"list.ministry\"\nkind = \"{kind}\"\nsource = \"A05\"\n"
+        )
+    };
+    let lists: String = ["address", "domain", "url"].map(list).concat();
+    fs::write(pack.join("pack.toml"), manifest + &lists).unwrap();
+    fs::write(pack.join("address.list"), "198.51.100.0/24\n203.0.113.7 # seen\n10.0.0.5\n").unwrap();
+    fs::write(pack.join("domain.list"), "0.0.0.0 evil.example\n0.0.0.0 ours.example\n").unwrap();
+    fs::write(pack.join("url.list"), "hxxp://shared[.]example/kit/\n").unwrap();
+    fs::write(pack.join("allow.txt"), "ours.example\n198.51.100.8\n").unwrap();
+    let folder = pack.to_str().unwrap();
+
+    let checked = site.json(&["rules", "check", folder]);
+    let values = ["198.51[.]100.9", "hxxps://www.evil[.]example/a", "198.51.100.8", "ours.example", LISTED];
+    let found = site.json(&[&["rules", "lookup", "--pack", folder], &values[..]].concat());
+
+    let lists = checked["lists"].as_array().unwrap();
+    let counts: Vec<_> = lists.iter().map(|l| (&l["entries"], &l["refused"], &l["allowed"])).collect();
+    assert_eq!(
+        counts,
+        [
+            (&2.into(), &1.into(), &0.into()),
+            (&1.into(), &0.into(), &1.into()),
+            (&1.into(), &0.into(), &0.into())
+        ]
+    );
+    let told: Vec<_> =
+        found.as_array().unwrap().iter().map(|f| (&f["kind"], &f["entry"], &f["allowed"])).collect();
+    assert_eq!(
+        told,
+        [
+            (&"address".into(), &"198.51.100.0/24".into(), &false.into()),
+            (&"domain".into(), &"evil.example".into(), &false.into()),
+            (&"address".into(), &"198.51.100.0/24".into(), &true.into()),
+            (&"file".into(), &LISTED.to_lowercase().as_str().into(), &false.into()),
+        ]
+    );
+    let (code, out, err) = site.cli(&["rules", "lookup", "--pack", folder, "clean.example"]);
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(err.contains("clean.example: stands on no list"), "{err}");
+    assert_eq!(site.cli(&["rules", "lookup", "no value"]).0, 2);
+}

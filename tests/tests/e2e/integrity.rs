@@ -102,19 +102,21 @@ fn a_change_made_while_no_agent_ran_is_an_alert_at_the_start() {
 }
 
 #[test]
-fn many_changes_at_once_are_one_alert_with_their_number() {
+fn many_changes_at_once_are_one_alert_with_their_number_and_a_bad_one_is_told_by_itself() {
     let house = House::new();
     let mut up = house.up();
     house.push_policy();
-    let folder = house.kept.join("cron.d");
+    let (folder, crontab) = (house.kept.join("cron.d"), house.kept.join("crontab"));
 
+    fs::write(&crontab, format!("{BEFORE}@reboot root /tmp/.x\n")).unwrap();
     for n in 0..500 {
         fs::write(folder.join(format!("unit-{n}")), "x").unwrap();
     }
 
     let alert = up.alert("the storm", |a| is_at(a, &folder));
     assert!(alert["what"]["en"].as_str().unwrap().starts_with("500 files changed"), "{alert}");
+    assert_eq!(up.alert("the bad one", |a| is_at(a, &crontab))["diff"], "+@reboot root /tmp/.x");
     let alerts = house.site.json(&["alert", "list"]);
     let of_group = alerts.as_array().unwrap().iter().filter(|a| a["rule"] == "khien.integrity.cron");
-    assert_eq!(of_group.count(), 1, "{alerts}");
+    assert_eq!(of_group.count(), 2, "{alerts}");
 }

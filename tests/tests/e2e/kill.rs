@@ -5,18 +5,16 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
-    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc::Receiver,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
-use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
-    harness::{PATIENCE, Site, is_at, lines, send, web_shell},
+    harness::{PATIENCE, Site, is_at, lines, web_shell},
     place::cannot_run,
 };
 
@@ -26,8 +24,8 @@ const TOO_MANY: usize = 60;
 const STEPS: usize = 6;
 
 /// The calls after which something is on disk or bears a name, and every how many of them the program is killed.
-const HUB: [(&str, usize); 4] =
-    [("fsync,fdatasync", 1), ("?link,?linkat", 1), ("?unlink,?unlinkat", 1), ("pwrite64", 13)];
+const HUB: [(&str, usize); 3] =
+    [("fsync,fdatasync", 1), ("?rename,?renameat,?renameat2", 1), ("pwrite64", 13)];
 const AGENT: [(&str, usize); 4] = [
     ("fsync,fdatasync", 1),
     ("?linkat", 1),
@@ -323,10 +321,9 @@ impl Hunter {
 
 impl Drop for Hunter {
     fn drop(&mut self) {
-        // It lets go of its prey when it is told to end; if it has ended already, its prey has too.
-        if Path::new(&format!("/proc/{}", self.prey)).exists() && self.strace.try_wait().unwrap().is_none() {
-            send(self.strace.id(), Signal::TERM);
-        }
+        // The kernel lets its prey go on when it dies. Asked to end, strace would wait for each thread to stop, and for ever
+        // for one that waits until its child, which strace has stopped already, runs another program (vfork).
+        self.strace.kill().ok();
         self.strace.wait().ok();
     }
 }

@@ -36,7 +36,9 @@ fn the_compiled_form_is_loaded_at_the_first_start_and_from_the_disk_at_the_next(
 
     let mut up = site.up(&watch);
     site.shell_alert(&mut up, "first.php");
-    assert_eq!((logged(&site, LOADED), logged(&site, "compiled from")), (1, 0));
+    // A second worker may have come while the first was busy.
+    assert!(logged(&site, LOADED) >= 1, "the form that came is loaded");
+    assert_eq!(logged(&site, "compiled from"), 0);
     assert_eq!(up.stop(), 0);
     let mut up = site.up(&watch);
     site.shell_alert(&mut up, "second.php");

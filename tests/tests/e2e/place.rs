@@ -2,16 +2,31 @@
 
 use std::{
     ffi::OsStr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 /// Returns the path of a program of ours, built beside this test.
 pub(crate) fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.parent().unwrap().with_file_name(name);
+    let path = place(name);
     assert!(path.exists(), "{} is not built; tests/run builds it", path.display());
     path
+}
+
+/// Tells whether a program of ours is there. One takes long to build and is left out of most builds.
+pub(crate) fn is_built(name: &str) -> bool {
+    place(name).exists()
+}
+
+fn place(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().with_file_name(name)
+}
+
+/// Copies a program to where it is to be run. Another process writes it: a file that this one has open to write cannot be
+/// run as long as a program that another test starts at that moment holds it open too.
+pub(crate) fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let done = Command::new("cp").arg("-L").arg(from.as_ref()).arg(to.as_ref()).status().unwrap();
+    assert!(done.success(), "cannot copy {}", from.as_ref().display());
 }
 
 /// Prints why a test cannot run here; `tests/run` counts these lines.
@@ -77,7 +92,8 @@ impl Namespace {
         self.ip(&["link", "set", name, "up"]);
     }
 
-    fn ip(&self, args: &[&str]) {
+    /// Runs `ip` in here.
+    pub(crate) fn ip(&self, args: &[&str]) {
         let out = self.command("ip").args(args).output().unwrap();
         assert!(out.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&out.stderr));
     }

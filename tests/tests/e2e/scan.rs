@@ -5,17 +5,18 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
 };
 
-use rustix::process::Signal;
+use rustix::{io::ioctl_fionread, process::Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     containers::{Entry, zip},
-    harness::{send, sha256, web_shell},
-    place::{cannot_run, is_root, program},
+    harness::{PATIENCE, send, sha256, web_shell},
+    place::{cannot_run, copy_program, is_root, program},
 };
 
 /// Returns `khien scan` as somebody has it who has nothing else: not even a home.
@@ -166,6 +167,20 @@ fn rules_of_which_none_can_run_end_it_before_anything_reads_as_clean() {
 }
 
 #[test]
+fn paths_of_which_none_is_there_are_a_wrong_command_line_and_no_finding() {
+    let (_dir, path) = folder();
+    let (one, two) = (format!("{path}/srv/wwww"), format!("{path}/x\u{1b}.zip"));
+
+    let (code, out, err) = run(&[&one, &two]);
+
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    let wanted = format!("there is no {one}, {path}/x\\u{{1b}}.zip");
+    assert!(err.contains(&wanted) && err.contains("check the path"), "{err}");
+    let (code, lines, _) = json(&[&one, &path]);
+    assert_eq!((code, &at(&lines, &one)["outcome"]), (3, &json!("unreadable")));
+}
+
+#[test]
 fn a_name_cannot_steer_the_terminal_or_make_up_a_line() {
     let (_dir, path) = folder();
     let name = std::ffi::OsStr::from_bytes(b"a\x1b]0;t\x07\nHIGH  rule  etc x\xff.php");
@@ -196,6 +211,9 @@ fn what_cannot_be_scanned_is_told_and_never_clean() {
         (&json!("unreadable"), &json!("encrypted"))
     );
     assert_eq!(at(&lines, "/nothing/here")["outcome"], "unreadable");
+    for line in &lines {
+        assert!(line["reason"].as_str().is_some_and(|why| !why.is_empty()), "why? {line}");
+    }
     assert_eq!((code, &summary["not_scanned"], &summary["clean"]), (3, &json!(3), &json!(0)));
     assert_eq!(out, "");
     assert!(err.contains(&format!("NOT SCANNED  {path}/big: the file is too large")), "{err}");
@@ -216,7 +234,7 @@ fn files_and_folders_of_others_are_told_without_privilege() {
     }
     // Nobody may not even look into the folder of our programs on some machines: a copy is where everybody may.
     let copy = format!("{path}/khien");
-    fs::copy(program("khien"), &copy).unwrap();
+    copy_program(program("khien"), &copy);
 
     let mut command = Command::new("setpriv");
     command
@@ -247,6 +265,101 @@ fn links_and_pipes_are_not_opened() {
 
     assert_eq!((code, lines.len()), (0, 0), "{lines:#?}");
     assert_eq!((&summary["links"], &summary["special"]), (&json!(2), &json!(1)));
+}
+
+/// Starts a scan of a folder of files `0`, `1`, … and comes back when it waits for somebody to read its lines.
+fn stuck(path: &str, files: usize) -> Child {
+    (0..files).for_each(|n| fs::write(format!("{path}/{n}"), "x").unwrap());
+    let mut command = scan();
+    command.args([path, "--all", "--json"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let child = command.spawn().unwrap();
+    until_full(child.stdout.as_ref().unwrap());
+    child
+}
+
+/// Waits until much is in a pipe and nothing more comes: it holds 64 KiB at most.
+fn until_full(pipe: &ChildStdout) {
+    let (begun, mut had) = (Instant::now(), 0);
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "only {had} bytes came");
+        let now = ioctl_fionread(pipe).unwrap();
+        if now > 50_000 && now == had {
+            return;
+        }
+        had = now;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn rest(child: &mut Child) -> (i32, Vec<Value>, Value) {
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let summary = lines.pop().unwrap()["summary"].take();
+    (child.wait().unwrap().code().unwrap(), lines, summary)
+}
+
+#[test]
+fn a_file_that_is_renamed_meanwhile_is_scanned_under_its_new_name() {
+    let (_dir, path) = folder();
+    let mut child = stuck(&path, 4_000);
+
+    for n in 0..4_000 {
+        fs::rename(format!("{path}/{n}"), format!("{path}/{n}.new")).unwrap();
+    }
+    let (code, lines, summary) = rest(&mut child);
+
+    assert_eq!((code, &summary["gone"]), (0, &json!(0)), "{summary}");
+    assert!(lines.iter().all(|l| l["outcome"] == "clean"));
+    assert!(lines.iter().any(|l| l["path"].as_str().unwrap().ends_with(".new")), "{summary}");
+}
+
+#[test]
+fn a_file_that_is_gone_before_its_turn_is_told_and_not_clean() {
+    let (_dir, path) = folder();
+    let mut child = stuck(&path, 4_000);
+
+    (0..4_000).for_each(|n| fs::remove_file(format!("{path}/{n}")).unwrap());
+    let (code, lines, summary) = rest(&mut child);
+
+    let gone: Vec<_> = lines.iter().filter(|l| l["outcome"] == "gone").collect();
+    assert!(!gone.is_empty() && summary["gone"] == gone.len(), "{summary}");
+    assert!(gone.iter().all(|l| l["reason"].is_string()));
+    assert_eq!((code, &summary["exit"]), (3, &json!(3)));
+}
+
+#[test]
+fn it_ends_within_a_second_of_the_wish_to_though_nobody_reads() {
+    let (_dir, path) = folder();
+    let mut child = stuck(&path, 4_000);
+
+    send(child.id(), Signal::TERM);
+    let begun = Instant::now();
+    let code = child.wait().unwrap().code();
+
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(code, Some(3));
+}
+
+#[test]
+fn a_terminal_that_cannot_be_steered_is_not() {
+    let (_dir, path) = folder();
+    fs::write(format!("{path}/a.php"), web_shell("dumb")).unwrap();
+    let shown = |variables: &[(&str, &str)]| {
+        let line = format!("exec '{}' scan '{path}'", program("khien").display());
+        let mut command = Command::new("script");
+        command.env_clear().env("KHIEN_LANG", "en").env("PATH", std::env::var_os("PATH").unwrap());
+        command.envs(variables.iter().copied()).args(["-qec", &line, "/dev/null"]);
+        let (code, out, _) = done(command);
+        assert!(code == 1 && out.contains("webshell.php.request_exec"), "{code} {out}");
+        out
+    };
+
+    for plain in [&[("TERM", "dumb")][..], &[("TERM", "xterm"), ("NO_COLOR", "1")], &[]] {
+        let out = shown(plain);
+        assert!(!out.contains('\x1b') && !out.replace("\r\n", "").contains('\r'), "{plain:?}: {out:?}");
+    }
+    assert!(shown(&[("TERM", "xterm")]).contains("\x1b["), "else this test sees nothing");
 }
 
 #[test]

@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// A name of the base pack's list.
-const LISTED: &str = "c2.khien-test.example";
+pub(crate) const LISTED: &str = "c2.khien-test.example";
 const SERVERS: [&str; 2] = ["10.77.0.1", "fd77::1"];
 
 /// The watched server's site and the client's network, joined by a cable.
-fn cabled() -> Option<(Site, Namespace)> {
+pub(crate) fn cabled() -> Option<(Site, Namespace)> {
     if !is_root() {
         cannot_run("network namespaces need root");
         return None;
@@ -29,11 +29,17 @@ fn cabled() -> Option<(Site, Namespace)> {
     Some((site, client))
 }
 
-fn watched(site: &Site) -> Up<'_> {
+/// Starts the programs with the cable watched.
+pub(crate) fn watched(site: &Site) -> Up<'_> {
     site.up(&["--watch", site.web.to_str().unwrap(), "--interface", "kh0"])
 }
 
-fn flow_alert(up: &mut Up<'_>, what: &str, server: SocketAddr, fits: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn flow_alert(
+    up: &mut Up<'_>,
+    what: &str,
+    server: SocketAddr,
+    fits: impl Fn(&Value) -> bool,
+) -> Value {
     let server = server.to_string();
     up.alert(what, |a| a["flow"]["server"] == server.as_str() && fits(a))
 }
@@ -111,6 +117,38 @@ fn a_payload_in_an_http_request_split_over_segments_is_an_alert() {
         assert!(alert["rule"].as_str().unwrap().starts_with("webshell.php"), "{alert}");
         assert!(alert["path"].is_null());
     }
+}
+
+#[test]
+fn an_agent_without_a_packet_ring_finds_the_same_and_says_that_it_sees_less() {
+    let Some((site, client)) = cabled() else { return };
+    site.capture.set("plain").unwrap();
+    let mut up = watched(&site);
+    let ip = SERVERS[0];
+    let server = http_server(&site, ip.parse().unwrap(), "ok".to_owned());
+    let shell = web_shell(ip);
+    let (left, right) = shell.split_at(shell.find("REQUEST").unwrap() + 3);
+
+    post(&client, server, vec![left.to_owned(), right.to_owned()]);
+
+    let alert = flow_alert(&mut up, "request read from a plain socket", server, |_| true);
+    assert!(alert["rule"].as_str().unwrap().starts_with("webshell.php"), "{alert}");
+    let cable = |a: &Value| {
+        let all = a[0]["coverage"].as_array()?;
+        all.iter().find(|c| c["scope"] == "kh0" && c["backend"] == "packet_socket").cloned()
+    };
+    let agents = site.until(&["agent", "list"], "the plain socket", |a| cable(a).is_some());
+    let cable = cable(&agents).unwrap();
+    assert_eq!(
+        (&cable["sight"], &cable["reason"]["code"]),
+        (&"reduced".into(), &"packet_ring_off".into()),
+        "{cable}"
+    );
+    let (code, shown, err) = site.cli(&["agent", "show", agents[0]["host"].as_str().unwrap()]);
+    assert!(
+        code == 0 && shown.contains("kh0 (packet_socket, Reduced: the packet ring is switched off"),
+        "{shown}{err}"
+    );
 }
 
 #[test]

@@ -1,34 +1,88 @@
-use khien_core::event::{FileFacts, Process};
+use khien_core::{
+    conduct::behaviour::MAX_EXAMPLES,
+    event::{Ancestor, FileFacts, Process},
+};
 
 use super::{
     super::{
-        content::Samples,
-        sample::{activity, at, process, random},
+        content::{Samples, Says},
+        hand,
+        sample::{
+            activity, at,
+            documents::{document, encrypted},
+            process, random, systems,
+        },
+        structure,
     },
     *,
 };
 
-const FOLDER: &str = "/srv/tai-lieu";
+use crate::activity::Activity;
 
-/// Watched folders and what was told of them.
+mod attacks;
+mod everyday;
+
+const FOLDER: &str = "/srv/tai-lieu";
+/// What is written on an honest note of this trade.
+const DEMAND: &[u8] = b"All your files are encrypted. Pay in bitcoin.";
+
+/// Watched folders, what lies in them and what was told of them.
 struct Share {
     ransom: Ransom,
+    disk: HashMap<Untrusted, Vec<u8>>,
+    /// When files were made, under whatever name.
+    born: HashMap<Untrusted, i64>,
     told: Vec<Verdict>,
 }
 
 impl Share {
     fn new() -> Self {
-        Self { ransom: Ransom::new(HashMap::new()), told: Vec::new() }
+        Self {
+            ransom: Ransom::new(HashMap::new()),
+            disk: HashMap::new(),
+            born: HashMap::new(),
+            told: Vec::new(),
+        }
     }
 
     fn does(&mut self, name: &str, change: Change, who: Option<&Process>, (content, millis): (&[u8], i64)) {
         let activity = activity(&format!("{FOLDER}/{name}"), change, who, millis);
-        let it = Deeds::new(&activity, FOLDER.as_bytes());
-        let (told, ask) = self.ransom.heard(&it, at(millis));
+        match activity.change {
+            Change::Removed | Change::MovedOut => {
+                self.disk.remove(&activity.path);
+                self.born.remove(&activity.path);
+            }
+            _ => drop(self.disk.insert(activity.path.clone(), content.to_vec())),
+        }
+        if activity.change == Change::Created {
+            self.born.entry(activity.path.clone()).or_insert(millis);
+        }
+        let born = self.born.get(&activity.path).copied().unwrap_or(0);
+        let hand = hand::of(who, systems);
+        let it = Deeds::new(&activity, FOLDER.as_bytes(), hand);
+        let Heard { told, ask, also } = self.ransom.heard(&it, at(millis));
         self.told.extend(told);
         if ask.is_some() {
-            self.told.extend(self.ransom.saw(&it, &facts(content), at(millis)));
+            self.told.extend(self.ransom.saw(&it, &facts(it.path(), content, born), at(millis)));
         }
+        let Some(content) = also.as_ref().and_then(|also| self.disk.get(also)) else { return };
+        let born = also.as_ref().and_then(|also| self.born.get(also)).copied().unwrap_or(0);
+        let other = Activity { path: also.unwrap(), change: Change::Written, ..activity.clone() };
+        let it = Deeds::new(&other, FOLDER.as_bytes(), hand);
+        self.told.extend(self.ransom.saw(&it, &facts(it.path(), content, born), at(millis)));
+    }
+
+    /// Gives a file that was there before another name.
+    fn links(&mut self, name: &str, content: &[u8], millis: i64) {
+        self.born.insert(Untrusted::from(format!("{FOLDER}/{name}").as_str()), 0);
+        self.does(name, Change::Created, Some(&locker()), (content, millis));
+    }
+
+    /// Writes a copy under a name and removes the original.
+    fn replaces(&mut self, original: &str, copy: (&str, &[u8]), who: [&Process; 2], millis: i64) {
+        self.does(copy.0, Change::Created, Some(who[0]), (copy.1, millis));
+        self.does(copy.0, Change::Written, Some(who[0]), (copy.1, millis + 1));
+        self.does(original, Change::Removed, Some(who[1]), (b"", millis + 2));
     }
 
     /// Moves files one every tenth of a second.
@@ -50,18 +104,27 @@ impl Share {
     }
 }
 
-fn facts(content: &[u8]) -> Facts {
+fn facts(path: &[u8], content: &[u8], born: i64) -> Facts {
+    let samples = Samples { head: content.to_vec(), further: Vec::new() };
     Facts {
         file: serde_json::from_value::<FileFacts>(serde_json::json!({
             "size": content.len(), "mode": 33188, "uid": 0, "gid": 0, "owner": null, "modified": at(0),
         }))
         .unwrap(),
         changed: at(0),
-        samples: Samples { head: content.to_vec(), further: Vec::new() },
-        whole: content.to_vec(),
+        born: Some(at(born)),
+        says: Says::of(
+            path,
+            &samples,
+            content.len() as u64,
+            structure::is_broken(&content.to_vec(), 7),
+            Some(content),
+        ),
+        unsettled: false,
         sha256: Some(Sha256::of(content)),
-        neighbours: Vec::new(),
-        pages: 0,
+        too_large: false,
+        release: None,
+        pages: None,
     }
 }
 
@@ -138,24 +201,6 @@ fn an_encrypted_copy_whose_original_is_removed_counts_as_renamed() {
 }
 
 #[test]
-fn renames_of_everyday_work_are_no_mass() {
-    let by = |who: &'static str| move |_: i64| Some(process(who, "root"));
-    let mut share = Share::new();
-    share.renames(60, |n| (format!("{n}.log"), format!("{n}.log.1")), by("/usr/sbin/logrotate"));
-    share.renames(60, |n| (format!("{n}.log.1"), format!("{n}.log-20261123")), by("/usr/sbin/logrotate"));
-    share.renames(60, |n| (format!(".{n}.php.Xa81b{n}"), format!("{n}.php")), by("/usr/bin/rsync"));
-    share.renames(60, |n| (format!("{n}.jpeg"), format!("{n}.jpg")), by("/usr/bin/rename"));
-    share.renames(60, |n| (format!("{n}.conf"), format!("{n}.conf.dpkg-old")), by("/usr/bin/dpkg"));
-    share.renames(60, |n| (format!("{n}.conf.dpkg-new"), format!("{n}.conf")), by("/usr/bin/dpkg"));
-    share.renames(60, |n| (format!("{n}.php"), format!("{n}.php.bak")), by("/usr/bin/mv"));
-    share.renames(60, |n| (format!("tmp_obj_{n}"), format!("{n:040x}")), by("/usr/bin/git"));
-    share.renames(60, |n| (format!("{n}.sst.tmp"), format!("{n}.sst")), by("/usr/sbin/mysqld"));
-    share.renames(60, |n| (format!("{n}.html.part"), format!("{n}.html")), by("/usr/bin/wget"));
-
-    assert_eq!(share.rules(), [""; 0]);
-}
-
-#[test]
 fn slow_renames_and_those_of_different_strangers_are_no_mass() {
     let mut share = Share::new();
     for n in 0..60 {
@@ -208,42 +253,6 @@ fn noise_in_one_kind_only_is_told_when_it_is_very_much() {
 }
 
 #[test]
-fn writing_of_everyday_work_is_no_mass() {
-    let (mut share, noise) = (Share::new(), random(4_096));
-    let with = |begin: &[u8]| [begin, &noise[..]].concat();
-    let written: [(&str, &str, Vec<u8>); 9] = [
-        ("docx", "/usr/bin/soffice.bin", with(b"PK\x03\x04")),
-        ("jpg", "/usr/bin/mogrify", with(b"\xff\xd8\xff\xe0")),
-        ("pdf", "/usr/bin/gs", with(b"%PDF-1.7\n")),
-        ("log.gz", "/usr/bin/gzip", with(b"\x1f\x8b\x08")),
-        ("pack", "/usr/bin/git", noise.clone()),
-        ("ibd", "/usr/sbin/mysqld", noise.clone()),
-        ("sql.zst", "/usr/bin/zstd", noise.clone()),
-        ("tar.gpg", "/usr/bin/gpg", noise.clone()),
-        ("html", "/usr/bin/vim", "Uỷ ban nhân dân tỉnh\n".repeat(200).into_bytes()),
-    ];
-    for n in 0..60 {
-        for (kind, who, content) in &written {
-            share.does(&format!("{n}.{kind}"), Change::Written, Some(&process(who, "root")), (content, n));
-        }
-        // New files, as a store that encrypts makes them, and what a deployment brings.
-        for kind in ["txt", "csv", "xml"] {
-            let stored = format!("new/{n}.{kind}");
-            share.does(&stored, Change::Created, Some(&locker()), (b"", n));
-            share.does(&stored, Change::Written, Some(&locker()), (&noise, n + 1));
-            share.does(
-                &format!("by/{n}.{kind}"),
-                Change::Written,
-                Some(&process("/usr/bin/rsync", "a")),
-                (&noise, n),
-            );
-        }
-    }
-
-    assert_eq!(share.rules(), [""; 0]);
-}
-
-#[test]
 fn without_a_process_a_folder_counts_as_one() {
     let (mut share, noise) = (Share::new(), random(4_096));
 
@@ -265,7 +274,7 @@ fn without_a_process_a_folder_counts_as_one() {
 fn a_note_in_many_folders_is_told_and_makes_a_mass_rewrite_say_so() {
     let (mut share, noise) = (Share::new(), random(4_096));
     for n in 0..5 {
-        share.does(&format!("{n}/HOW_TO_DECRYPT.txt"), Change::Created, Some(&locker()), (b"pay us", n));
+        share.does(&format!("{n}/HOW_TO_DECRYPT.txt"), Change::Created, Some(&locker()), (DEMAND, n));
     }
     assert_eq!(share.rules(), ["note"]);
 
@@ -283,25 +292,34 @@ fn a_note_in_many_folders_is_told_and_makes_a_mass_rewrite_say_so() {
 }
 
 #[test]
-fn readme_files_of_packages_are_no_notes() {
+fn a_note_that_demands_nothing_counts_if_files_are_renamed_beside_it() {
     let mut share = Share::new();
-    for n in 0..9 {
-        share.does(
-            &format!("{n}/readme.txt"),
-            Change::Created,
-            Some(&locker()),
-            (format!("package {n}").as_bytes(), n),
-        );
-        share.does(
-            &format!("git/{n}/readme.txt"),
-            Change::Created,
-            Some(&process("/usr/bin/git", "a")),
-            (b"same", n),
-        );
-        share.does(&format!("{n}/index.html"), Change::Created, Some(&locker()), (b"same", n));
-    }
-
+    let note = |share: &mut Share, n: i64| {
+        share.does(&format!("{n}/README.txt"), Change::Created, Some(&locker()), (b"write to us", n * 100));
+    };
+    (0..9).for_each(|n| note(&mut share, n));
     assert_eq!(share.rules(), [""; 0]);
+
+    share.renames(3, |n| (format!("{n}.doc"), format!("{n}.doc.x{n}")), |_| Some(locker()));
+    note(&mut share, 9);
+
+    assert_eq!(share.rules(), ["note"]);
+    assert_eq!(share.told[0].behaviour.deed, Deed::Note { folders: 10 });
+}
+
+#[test]
+fn a_canary_that_a_deployment_removed_is_none_any_more() {
+    let path = Untrusted::from(format!("{FOLDER}/!0-khien-canary.txt").as_str());
+    let mut share = Share::new();
+    share.ransom = Ransom::new(HashMap::from([(path.clone(), Sha256::of(b"planted"))]));
+    assert!(share.ransom.is_gone(&path, at(0)).is_some());
+    let mut deployed = Share::new();
+    deployed.ransom = Ransom::new(HashMap::from([(path.clone(), Sha256::of(b"planted"))]));
+
+    let name = "!0-khien-canary.txt";
+    deployed.does(name, Change::Removed, Some(&process("/usr/bin/rsync", "deploy")), (b"", 0));
+
+    assert_eq!((deployed.ransom.canaries(), deployed.ransom.is_gone(&path, at(1))), (vec![], None));
 }
 
 #[test]
@@ -312,7 +330,6 @@ fn a_canary_that_is_changed_or_goes_is_told_and_one_that_is_only_touched_is_not(
     let name = "!0-khien-canary.txt";
     share.does(name, Change::Attributes, Some(&locker()), (b"", 0));
     share.does(name, Change::Written, Some(&locker()), (b"planted", 1));
-    share.does(name, Change::Removed, Some(&process("/usr/bin/rsync", "deploy")), (b"", 2));
     assert_eq!(share.rules(), [""; 0]);
 
     share.does(name, Change::Written, Some(&locker()), (b"encrypted", 3));
@@ -339,7 +356,7 @@ fn what_is_remembered_is_bounded() {
         );
     }
 
-    assert!(share.ransom.actors.remembered() <= 1_024);
+    assert!(share.ransom.actors.remembered() <= 512);
     share.ransom.tick(at(600_000));
     assert_eq!(share.ransom.actors.remembered(), 0);
 }

@@ -2,9 +2,10 @@ use khien_core::event::FileFacts;
 
 use super::{
     super::{
-        content::Samples,
+        content::{Samples, Says},
+        hand,
         pages::{BY_ANYBODY, BY_SERVER},
-        sample::{activity, at, process},
+        sample::{activity, at, process, systems},
     },
     *,
 };
@@ -33,7 +34,7 @@ impl Site {
         (facts, millis): (&Facts, i64),
     ) -> Option<Ask> {
         let activity = activity(&format!("{ROOT}{path}"), change, who, millis);
-        let it = Deeds::new(&activity, ROOT.as_bytes());
+        let it = Deeds::new(&activity, ROOT.as_bytes(), hand::of(who, systems));
         let (told, ask) = self.web.heard(&it, at(millis));
         self.told.extend(told);
         if ask.is_some() {
@@ -58,11 +59,19 @@ fn facts(content: &[u8]) -> Facts {
         }))
         .unwrap(),
         changed: at(0),
-        samples: Samples { head: content.to_vec(), further: Vec::new() },
-        whole: content.to_vec(),
+        born: None,
+        unsettled: false,
+        says: Says::of(
+            b"/.htaccess",
+            &Samples { head: content.to_vec(), further: Vec::new() },
+            content.len() as u64,
+            false,
+            Some(content),
+        ),
         sha256: Some(Sha256::of(content)),
-        neighbours: Vec::new(),
-        pages: 0,
+        too_large: false,
+        release: None,
+        pages: None,
     }
 }
 
@@ -73,7 +82,7 @@ fn from(modified: i64) -> Facts {
 }
 
 fn in_release(modified: i64, neighbours: [i64; 5]) -> Facts {
-    Facts { neighbours: neighbours.map(at).to_vec(), ..from(modified) }
+    Facts { release: Release::of(&neighbours.map(at)), ..from(modified) }
 }
 
 fn server() -> Process {
@@ -248,6 +257,39 @@ fn a_changed_configuration_is_told_once_and_one_that_runs_pictures_as_such() {
 }
 
 #[test]
+fn a_configuration_that_is_too_large_to_be_read_is_told_as_such_once_whoever_brings_it() {
+    let mut site = Site::default();
+    let large = |changed| {
+        let mut large = Facts { sha256: None, too_large: true, changed: at(changed), ..facts(b"") };
+        large.file.size = 3 << 20;
+        large
+    };
+    site.does("/.htaccess", Change::Written, Some(&rsync()), &large(0));
+    site.does_at("/.htaccess", Change::Attributes, Some(&rsync()), (&large(0), 70_000));
+    site.does_at("/.htaccess", Change::Written, Some(&editor()), (&large(0), 70_000));
+    assert_eq!(site.rules(), ["config_unread"]);
+    assert_eq!(site.told[0].behaviour.deed, Deed::ServerConfigUnread { size: 3 << 20 });
+
+    site.does_at("/.htaccess", Change::Written, Some(&editor()), (&large(9), 140_000));
+
+    assert_eq!(site.rules(), ["config_unread"; 2]);
+}
+
+#[test]
+fn a_sitemap_that_is_known_is_not_measured_by_what_it_has_become() {
+    let mut site = Site::default();
+    let path = Untrusted::from(format!("{ROOT}/sitemap.xml").as_str());
+    let grown = Facts { pages: Some(5_000), ..facts(b"<urlset>") };
+    site.web.knows_sitemap(path.clone(), 120);
+
+    // The web roots are searched again before the look at the sitemap.
+    site.web.knows_sitemap(path, 5_000);
+    site.does("/sitemap.xml", Change::Written, Some(&server()), &grown);
+
+    assert_eq!(site.rules(), ["sitemap"]);
+}
+
+#[test]
 fn a_configuration_that_is_removed_is_told() {
     let mut site = Site::default();
 
@@ -259,7 +301,7 @@ fn a_configuration_that_is_removed_is_told() {
 #[test]
 fn a_sitemap_that_grows_tenfold_is_told_and_one_that_grows_as_usual_is_not() {
     let mut site = Site::default();
-    let lists = |pages| Facts { pages, ..facts(b"<urlset>") };
+    let lists = |pages| Facts { pages: Some(pages), ..facts(b"<urlset>") };
     site.web.knows_sitemap(format!("{ROOT}/sitemap.xml").as_str().into(), 120);
     site.does("/sitemap.xml", Change::Written, Some(&server()), &lists(140));
     site.does("/sitemap-new.xml", Change::Created, Some(&server()), &lists(9_000));

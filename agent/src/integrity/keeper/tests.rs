@@ -3,10 +3,12 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use khien_core::{
     conduct::{Conduct, Integrity},
     detection::{ConductSubject, Subject},
+    event::Process,
 };
 use khien_scan::users::Users;
 
 use super::*;
+use crate::{activity::Change, watch::tests::alone};
 
 /// A folder that is kept an eye on, and the agent's own.
 struct House {
@@ -59,6 +61,12 @@ impl House {
         let subject = told.remove(0);
         let Conduct::Integrity(change) = subject.what.clone() else { panic!("{subject:?}") };
         (subject, *change)
+    }
+
+    /// Walks until each file was read once, and returns what is told.
+    fn told_in_a_round(&mut self) -> Vec<ConductSubject> {
+        (0..READ_AGAIN).for_each(|_| self.walk(false));
+        self.told()
     }
 
     fn silent(&mut self) {
@@ -180,12 +188,17 @@ fn what_is_heard_is_looked_at_at_once_and_who_made_it_is_told() {
     let maker = Process { uid: Some(0), ..Process::unknown(7) };
     let path = house.dir.join("crontab");
     fs::write(&path, "changed\n").unwrap();
-    let occasion = Occasion { process: Some(maker.clone()), unwatched: false };
+    let occasion = |change: Change, maker: &Process| Occasion {
+        who: Who::of(&change, Some(maker.clone())),
+        unwatched: false,
+    };
 
-    assert!(!house.keeper.heard(&path, &occasion).unwrap(), "one file asks for no walk");
+    let asks = house.keeper.heard(&path, &occasion(Change::Written, &maker)).unwrap();
+    assert!(!asks, "one file asks for no walk");
+    house.keeper.heard(&path, &occasion(Change::Attributes, &Process::unknown(8))).unwrap();
 
     let told = house.told();
-    assert_eq!(told[0].process, Some(maker));
+    assert_eq!(told[0].process, Some(maker), "not who touched it afterwards");
     fs::create_dir(house.dir.join("folder")).unwrap();
     assert!(house.keeper.heard(&house.dir.join("folder"), &Occasion::default()).unwrap());
 }
@@ -220,6 +233,133 @@ fn five_hundred_changes_at_once_are_one_alert() {
 }
 
 #[test]
+fn a_bad_change_does_not_drown_in_a_storm() {
+    let mut house = House::new();
+    for n in 0..500 {
+        fs::write(house.dir.join(format!("a{n}")), "x").unwrap();
+    }
+    fs::write(house.dir.join("crontab"), "* * * * * root /tmp/x\n").unwrap();
+    house.walk(false);
+
+    let told = house.told();
+
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].path.raw().ends_with(b"/crontab") && told[0].diff.is_some(), "{told:?}");
+}
+
+#[test]
+fn changes_beyond_what_can_wait_are_told_by_the_next_walks_and_that_is_said() {
+    let mut house = House::new();
+    (0..1_500).for_each(|n| fs::write(house.dir.join(format!("a{n}")), "x").unwrap());
+    let counted = |told: Vec<ConductSubject>| -> u64 {
+        let added = |subject: ConductSubject| match subject.what {
+            Conduct::Integrity(change) => match change.differs {
+                Differs::Many { added, .. } => added,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        told.into_iter().map(added).sum()
+    };
+
+    house.walk(false);
+    assert_eq!(house.keeper.gaps().waiting, 500);
+    let first = counted(house.told());
+    house.walk(false);
+    assert_eq!(house.keeper.gaps().waiting, 0);
+
+    assert_eq!(first + counted(house.told()), 1_500);
+    house.silent();
+}
+
+#[test]
+fn what_changed_while_no_more_could_wait_has_its_turn_first() {
+    let mut house = House::new();
+    (0..1_050).for_each(|n| fs::write(house.dir.join(format!("a{n:04}")), "x").unwrap());
+    house.walk(false);
+    house.told();
+    house.walk(false);
+    house.told();
+    let change = |house: &House| {
+        (0..1_050).for_each(|n| {
+            let file = house.dir.join(format!("a{n:04}"));
+            fs::write(&file, [fs::read(&file).unwrap(), b"x".to_vec()].concat()).unwrap();
+        });
+    };
+
+    change(&house);
+    house.walk(false);
+    house.told();
+    change(&house);
+    house.walk(false);
+
+    let waiting = house.keeper.due(true).unwrap();
+    assert!(waiting.items.iter().any(|(path, _)| path.ends_with("a1049")), "the last are not always last");
+}
+
+#[test]
+fn what_is_in_the_baseline_is_compared_also_if_a_walk_did_not_come_by() {
+    let mut house = House::new();
+    let path = house.dir.join("crontab");
+    fs::write(&path, "changed\n").unwrap();
+    let mut found = Survey::default();
+    found.cut.insert("/elsewhere/".to_owned());
+
+    house.keeper.again(&path, &found, &Occasion::default()).unwrap();
+
+    assert_eq!(house.told().len(), 1);
+}
+
+#[test]
+fn of_a_pattern_that_was_cut_only_what_changed_since_is_new() {
+    let house = House::new();
+    let pattern = format!("{}/", house.dir.display());
+    let (cut, looked) = ([pattern.clone()].into(), house.keeper.looked.unwrap());
+    let at = |second| Timestamp::new(second, 0).unwrap();
+
+    let after = house.keeper.known_after(&cut, at(7));
+    assert_eq!(after[&pattern], Before::Partly(looked), "it was whole until then");
+    assert_eq!(house.keeper.known_after(&BTreeSet::new(), at(7))[&pattern], Before::Whole);
+
+    let stamp = |second| place::Stamp { device: 1, inode: 1, changed: (second, 0), size: 0 };
+    let partly = Before::Partly(at(100));
+    assert!(partly.is_new(&stamp(100)) && !partly.is_new(&stamp(99)));
+    assert!(Before::Whole.is_new(&stamp(0)) && !Before::Never.is_new(&stamp(200)));
+}
+
+#[test]
+fn a_file_that_can_no_longer_be_read_is_told() {
+    let mut house = House::new();
+    let file = fs::File::options().write(true).open(house.dir.join("crontab")).unwrap();
+    file.set_len(place::MAX_HASHED + 1).unwrap();
+
+    let (_, change) = house.one();
+
+    assert_eq!(change.differs, Differs::Unread);
+    assert!(change.before.unwrap().sha256.is_some() && change.after.unwrap().sha256.is_none());
+    house.silent();
+}
+
+#[test]
+fn a_link_whose_target_is_looked_at_by_itself_from_now_on_is_no_change() {
+    let mut house = House::new();
+    let other = house.dir.parent().unwrap().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("x"), "x").unwrap();
+    std::os::unix::fs::symlink(other.join("x"), house.dir.join("link")).unwrap();
+    assert_eq!(house.one().1.differs, Differs::Added);
+
+    let mut both = Policy::clone(&policy(&house.dir));
+    both.integrity[0].paths.extend(policy(&other).integrity[0].paths.clone());
+    house.keeper.follow(Arc::new(both));
+    // Every file is read once in so many walks.
+    (0..READ_AGAIN).for_each(|_| house.silent());
+
+    fs::remove_file(house.dir.join("link")).unwrap();
+    assert_eq!(house.one().1.differs, Differs::Removed);
+}
+
+#[test]
 fn a_walk_that_is_called_off_tells_nothing_and_forgets_nothing() {
     let mut house = House::new();
 
@@ -227,4 +367,43 @@ fn a_walk_that_is_called_off_tells_nothing_and_forgets_nothing() {
 
     assert_eq!(house.told(), []);
     assert_eq!(house.keeper.state().unwrap().files, 3);
+}
+
+#[test]
+fn what_lies_on_a_mount_from_the_network_is_left_out_and_told_and_nobody_waits_for_it() {
+    if !rustix::process::geteuid().is_root() {
+        println!("cannot run here: what_lies_on_a_mount_from_the_network: mounting needs root");
+        return;
+    }
+    alone::with_own_mounts(|| {
+        let mut house = House::new();
+        let (far, away) = (house.dir.join("far"), house.dir.with_file_name("away"));
+        for folder in [&far, &away] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("old"), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("../away/old", house.dir.join("link")).unwrap();
+        std::os::unix::fs::symlink("../away", house.dir.join("tree")).unwrap();
+        house.walk(false);
+        house.told();
+        let mut silent = [&far, &away].map(|at| alone::Silent::mount(at));
+        fs::write(house.dir.join("crontab"), "other").unwrap();
+
+        let told = house.told_in_a_round();
+
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].path.to_string().ends_with("/crontab"), "{told:?}");
+        let mounts: Vec<_> = house.keeper.gaps().mounts.iter().map(|m| (&m.point, m.kind.as_str())).collect();
+        assert_eq!(mounts, [(&far, "fuse.sshfs"), (&away, "fuse.sshfs")]);
+        assert!(!house.keeper.heard(&far.join("old"), &Occasion::default()).unwrap());
+        assert!(silent.iter().all(alone::Silent::is_silent), "somebody waited for it");
+
+        silent.iter_mut().for_each(alone::Silent::unmount);
+        assert_eq!(house.told_in_a_round(), []);
+        assert!(house.keeper.gaps().mounts.is_empty());
+        fs::write(away.join("old"), "y").unwrap();
+        let told = house.told_in_a_round();
+        assert_eq!(told.len(), 1, "what was known of it is known still: {told:?}");
+        assert!(told[0].path.to_string().ends_with("/link"), "{told:?}");
+    });
 }

@@ -164,18 +164,35 @@ fn splice(path: &Path) {
 }
 
 /// A shared mapping of a file that is closed already.
-struct Mapped(*mut libc::c_void);
+pub(in crate::watch) struct Mapped(*mut libc::c_void);
 
 impl Mapped {
     fn written(path: &Path) -> Self {
+        let mapped = Self::of(path);
+        mapped.write();
+        mapped
+    }
+
+    /// Reads from it, so that the kernel asks nothing more when it is written to.
+    pub(in crate::watch) fn read_from(path: &Path) -> Self {
+        let mapped = Self::of(path);
+        // SAFETY: the mapping is a page long and ours alone.
+        unsafe { ptr::read_volatile(mapped.0.cast::<u8>()) };
+        mapped
+    }
+
+    pub(in crate::watch) fn write(&self) {
+        // SAFETY: the mapping is a page long and ours alone.
+        unsafe { ptr::copy_nonoverlapping(MARK.as_ptr(), self.0.cast::<u8>(), MARK.len()) };
+    }
+
+    fn of(path: &Path) -> Self {
         let file = open(path);
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a fresh mapping of a file that is at least a page long.
         let at = unsafe { libc::mmap(ptr::null_mut(), SIZE, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         assert_ne!(at, libc::MAP_FAILED);
         drop(file);
-        // SAFETY: the mapping is a page long and ours alone.
-        unsafe { ptr::copy_nonoverlapping(MARK.as_ptr(), at.cast::<u8>(), MARK.len()) };
         Self(at)
     }
 }

@@ -126,6 +126,7 @@ impl Place {
             meter: meter_too,
             clean,
             pack: pack_too,
+            policy: watch::channel(None).1,
             shutdown,
         };
         let watch = Some(start(config, links).unwrap());

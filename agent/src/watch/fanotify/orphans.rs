@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -33,7 +34,7 @@ pub(super) struct Orphan {
     pub(super) mask: u64,
     /// The removed folder itself, if it was one.
     pub(super) target: Option<Key>,
-    pub(super) process: Option<Process>,
+    pub(super) process: Option<Arc<Process>>,
 }
 
 impl Orphans {

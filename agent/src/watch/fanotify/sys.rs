@@ -3,6 +3,7 @@
 
 use std::{
     ffi::CString,
+    hash::{Hash, Hasher},
     io,
     os::{
         fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
@@ -19,7 +20,7 @@ pub(super) const MAX_HANDLE: usize = 128;
 
 /// A file handle as the kernel lays it out.
 #[repr(C)]
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub(super) struct Handle {
     bytes: u32,
     kind: i32,
@@ -32,6 +33,25 @@ impl Handle {
         let mut data = [0; MAX_HANDLE];
         data.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(Self { bytes: u32::try_from(bytes.len()).ok()?, kind, data })
+    }
+
+    /// What it is made of: the room behind it costs as much again as all else that is done with it.
+    fn said(&self) -> (i32, &[u8]) {
+        (self.kind, self.data.get(..self.bytes as usize).unwrap_or(&self.data))
+    }
+}
+
+impl PartialEq for Handle {
+    fn eq(&self, other: &Self) -> bool {
+        self.said() == other.said()
+    }
+}
+
+impl Eq for Handle {}
+
+impl Hash for Handle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.said().hash(state);
     }
 }
 

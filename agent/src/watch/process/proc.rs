@@ -3,10 +3,16 @@
 use std::{
     fs::File,
     io::Read,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, MetadataExt},
+    },
+    sync::LazyLock,
 };
 
 use khien_core::{Timestamp, Untrusted, time::SignedDuration};
+
+use super::asker::Asker;
 
 /// The longest command line that is kept.
 const MAX_COMMAND: u64 = 512;
@@ -14,6 +20,8 @@ const MAX_COMMAND: u64 = 512;
 const MAX_STATUS: u64 = 8 << 10;
 /// More of `/proc/PID/stat` is not read: some fifty numbers and a name of 64 bytes at most.
 const MAX_STAT: u64 = 2 << 10;
+/// More of `/proc/PID/comm` is not read: a name has 63 bytes at most.
+const MAX_NAME: usize = 64;
 /// More of `/proc/PID/cgroup` is not read: a line for each hierarchy.
 const MAX_CGROUP: u64 = 8 << 10;
 /// The longest name of a container that is kept.
@@ -53,6 +61,34 @@ impl Life {
     }
 }
 
+/// The name of a process, and where it can be read again: it is that of no other process, also when the id is another's.
+#[derive(Debug)]
+pub(super) struct Name {
+    file: File,
+    name: Vec<u8>,
+}
+
+impl Name {
+    /// Opens and reads it.
+    pub(super) fn open(pid: u32) -> Option<Self> {
+        let file = File::open(format!("/proc/{pid}/comm")).ok()?;
+        let name = name_in(&file)?;
+        Some(Self { file, name })
+    }
+
+    /// Tells whether the process is there and runs a program of this name.
+    pub(super) fn is_still(&self) -> bool {
+        name_in(&self.file).is_some_and(|name| name == self.name)
+    }
+}
+
+fn name_in(file: &File) -> Option<Vec<u8>> {
+    let mut name = vec![0; MAX_NAME];
+    let length = file.read_at(&mut name, 0).ok()?;
+    name.truncate(length);
+    Some(name)
+}
+
 /// Returns by what a process is known again.
 pub(super) fn life(pid: u32) -> Option<Life> {
     let mut text = Vec::with_capacity(512);
@@ -80,9 +116,10 @@ pub(super) fn program(pid: u32) -> Option<Untrusted> {
     Some(Untrusted::new(exe.as_os_str().as_bytes()))
 }
 
-/// Returns its command line, arguments separated by spaces.
+/// Returns its command line, arguments separated by spaces. They are read from its memory, which it may hold.
 pub(super) fn command(pid: u32) -> Option<Untrusted> {
-    let mut arguments = head(pid, "cmdline", MAX_COMMAND)?;
+    static ASKER: LazyLock<Asker> = LazyLock::new(Asker::default);
+    let mut arguments = ASKER.ask(move || head(pid, "cmdline", MAX_COMMAND))?;
     while arguments.last() == Some(&0) {
         arguments.pop();
     }
@@ -137,19 +174,21 @@ fn kubernetes(names: &[&str]) -> Option<String> {
 #[derive(Debug)]
 pub(super) struct Own {
     mounts: Option<std::path::PathBuf>,
-    /// When the host was started.
-    boot: Option<Timestamp>,
 }
+
+/// When the host was started. Read once: the clock and the time since then are never read at the same moment, and a process
+/// is known by its start, to the nanosecond, by all who ask.
+static BOOT: LazyLock<Option<Timestamp>> = LazyLock::new(boot);
 
 impl Own {
     pub(super) fn read() -> Self {
-        Self { mounts: mounts("thread-self"), boot: boot() }
+        Self { mounts: mounts("thread-self") }
     }
 
     /// Returns when a process was started, by the host's clock.
     pub(super) fn started(&self, life: &Life) -> Option<Timestamp> {
         let millis = i64::try_from(life.start.checked_mul(1_000)? / TICKS).ok()?;
-        self.boot?.checked_add(SignedDuration::from_millis(millis)).ok()
+        BOOT.as_ref()?.checked_add(SignedDuration::from_millis(millis)).ok()
     }
 
     /// Tells whether a process sees other mounts than the agent. Where that cannot be asked, it is taken not to.

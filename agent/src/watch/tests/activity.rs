@@ -43,12 +43,40 @@ fn what_the_agent_does_itself_or_others_do_in_its_home_is_not_told() {
 fn lost_events_are_told_to_those_who_listen() {
     const FILES: usize = 20_000;
     let Some(mut watched) = Watched::with_fanotify(|_| {}) else { return };
-    // Nobody takes what is to be scanned, so the watch stands still and the kernel's queue runs over.
-    watched.sh(&format!("i=0; while [ $i -lt {FILES} ]; do : > in/$i; i=$((i+1)); done"));
+    let observed = Arc::clone(&watched.observed);
+    // A file outside holds the watch up, so the kernel's queue runs over.
+    let held = observed.held();
+    watched.sh(&format!("echo x > out/f; i=0; while [ $i -lt {FILES} ]; do : > in/$i; i=$((i+1)); done"));
+    drop(held);
 
     let blind = std::iter::repeat_with(|| watched.notice()).find(|notice| matches!(notice, Notice::Blind(_)));
 
     assert!(blind.is_some());
+}
+
+#[test]
+fn while_nobody_scans_the_watch_goes_on_and_every_file_is_found_afterwards() {
+    const FILES: usize = 3_000;
+    for mut watched in Watched::each() {
+        watched.sh(&format!("i=0; while [ $i -lt {FILES} ]; do echo x > in/$i; i=$((i+1)); done"));
+
+        // Nobody takes what is to be scanned, and all is told to those who listen.
+        let (last, heard) = (watched.at().canonicalize().unwrap().join("in/2999"), &mut watched.heard);
+        let until_last = async {
+            loop {
+                match heard.next().await.expect("the watch goes on") {
+                    Notice::Happened(activity) if activity.path == walker::scope(&last) => return,
+                    Notice::Happened(_) => {}
+                    Notice::Blind(since) => panic!("blind since {since}"),
+                }
+            }
+        };
+        watched.runtime.block_on(async { timeout(SOON, until_last).await }).expect("the last one is told");
+
+        let causes = watched.finds_all(&(0..FILES).map(|n| format!("in/{n}")).collect());
+        let is_behind = |cause: &Reason| matches!(cause, Reason::ScansBehind { count: 1.. });
+        assert!(causes.iter().any(is_behind), "{causes:?}");
+    }
 }
 
 impl Watched {

@@ -2,7 +2,16 @@
 
 use std::{fs::FileTimes, sync::atomic::Ordering, time::SystemTime};
 
+use khien_core::{Sha256, event::ScanOutcome};
+
 use super::*;
+use crate::{
+    scan::{
+        clean::Content,
+        files::{Ended, Looked},
+    },
+    watch::conformance::acts::Mapped,
+};
 
 #[test]
 fn what_was_there_before_the_first_start_is_looked_at_once_a_pack_is_loaded() {
@@ -56,6 +65,19 @@ fn a_new_pack_looks_again_at_what_is_there_and_the_same_pack_does_not() {
 }
 
 #[test]
+fn when_file_times_are_doubted_everything_is_looked_at_again() {
+    for mut watched in Watched::each_with(|at| fs::write(at.join("in/old"), "x").unwrap()) {
+        watched.load(1);
+        watched.looks_at(1);
+        watched.until("a walk without a scan", || watched.progress().filter(|w| w.scanned == 0));
+
+        watched.clean.forget_all();
+
+        assert_eq!(watched.looks_at(1), names(["in/old"]));
+    }
+}
+
+#[test]
 fn a_change_that_no_event_told_of_is_found_even_with_its_time_set_back() {
     for mut watched in Watched::each_with(two_names) {
         watched.load(1);
@@ -70,6 +92,91 @@ fn a_change_that_no_event_told_of_is_found_even_with_its_time_set_back() {
         drop(file);
 
         assert_eq!(watched.looks_at(1), names(["in/kit"]));
+    }
+}
+
+#[test]
+fn a_change_that_no_event_told_of_is_told_to_those_who_listen_once() {
+    for mut watched in Watched::each_with(two_names) {
+        watched.load(1);
+        assert_eq!(watched.looks_at(1), names(["in/kit"]));
+        watched.until("a walk without a scan", || watched.progress().filter(|w| w.scanned == 0));
+        assert!(watched.heard.queue.try_recv().is_err(), "the first walk tells nothing");
+
+        // By this process itself, under a name outside: neither back end tells of it.
+        fs::write(watched.at().join("out/kit"), "y").unwrap();
+
+        assert_eq!(watched.looks_at(1), names(["in/kit"]));
+        let Notice::Happened(told) = watched.notice() else { panic!("not all was told") };
+        let path = walker::scope(&watched.at().canonicalize().unwrap().join("in/kit"));
+        assert_eq!((&told.path, &told.change, &told.process), (&path, &Change::Written, &None));
+        let later = || watched.progress().filter(|w| w.since > told.at && w.ended.is_some());
+        watched.until("another walk ends", later);
+        assert!(watched.heard.queue.try_recv().is_err(), "it is told once");
+    }
+}
+
+/// In a memory file system a write through a mapping that was read from before leaves size, times and inode as they are.
+#[test]
+fn a_change_that_leaves_size_times_and_inode_as_they_are_is_read_in_its_turn_and_told() {
+    for backend in backends() {
+        let Some(tree) = in_memory() else { return };
+        let (path, walks) = (tree.path().canonicalize().unwrap().join("in/f"), 4);
+        let clean = Clean::new(Duration::ZERO, 1_000, walks);
+        let mut watched = Watched::with_clean(backend, tree, None, clean);
+        watched.load(1);
+        // What was made just before the start may be news to the first walks.
+        (0..3).for_each(|_| assert_eq!(watched.looks_at(1), names(["in/f"])));
+        while watched.heard.queue.try_recv().is_ok() {}
+        let (mapped, before) = (Mapped::read_from(&path), Stamp::from(&fs::metadata(&path).unwrap()));
+
+        // By this process itself, of whose acts neither back end tells.
+        mapped.write();
+
+        if before != Stamp::from(&fs::metadata(&path).unwrap()) {
+            return println!(
+                "cannot run here: a_change_that_leaves_size_times_and_inode: it gives the file a time"
+            );
+        }
+        // Its turn may have come just before.
+        let told = (0..3).find_map(|_| {
+            assert_eq!(watched.looks_at(1), names(["in/f"]));
+            watched.heard.queue.try_recv().ok()
+        });
+        let told = told.expect("it is told");
+        assert_eq!((told.path, told.change), (walker::scope(&path), Change::Written));
+        let again = watched.walked(1).again.unwrap();
+        assert_eq!(again.walks, walks);
+    }
+}
+
+/// A tree in memory with a file of a page in its watched folder.
+fn in_memory() -> Option<tempfile::TempDir> {
+    let Ok(tree) = tempfile::tempdir_in("/dev/shm") else {
+        println!("cannot run here: a_change_that_leaves_size_times_and_inode: there is no /dev/shm");
+        return None;
+    };
+    fs::create_dir_all(tree.path().join("in/home")).unwrap();
+    fs::write(tree.path().join("in/f"), vec![0; 4_096]).unwrap();
+    Some(tree)
+}
+
+#[test]
+fn a_mapped_file_is_looked_at_while_a_walk_waits_for_its_scans() {
+    let holders = std::sync::Mutex::new(Vec::new());
+    let before = |at: &Path| {
+        fs::write(at.join("in/f"), vec![0; 4_096]).unwrap();
+        holders.lock().unwrap().push(mapped::tests::holder(&at.join("in")));
+    };
+    for mut watched in Watched::each_with(before) {
+        // Nobody takes what the walk names.
+        watched.load(1);
+
+        watched.sees("in/f");
+    }
+    for mut holder in holders.into_inner().unwrap() {
+        holder.kill().unwrap();
+        holder.wait().unwrap();
     }
 }
 
@@ -116,7 +223,7 @@ fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
 }
 
 impl Watched {
-    fn load(&self, pack: u64) {
+    pub(super) fn load(&self, pack: u64) {
         self.pack.store(pack, Ordering::Relaxed);
     }
 
@@ -125,21 +232,25 @@ impl Watched {
     }
 
     /// Finds so many files clean that a walk names.
-    fn looks_at(&mut self, files: usize) -> BTreeSet<String> {
+    pub(super) fn looks_at(&mut self, files: usize) -> BTreeSet<String> {
         let mut seen = BTreeSet::new();
         while seen.len() < files {
             let next = async { timeout(SOON, self.calm.recv()).await };
             let calm = self.runtime.block_on(next).expect("a walk goes on").expect("the watch goes on");
             let path = PathBuf::from(OsStr::from_bytes(calm.event.path.raw()));
-            let stamp = Stamp::from(&fs::metadata(path).unwrap());
-            self.clean.keep(&stamp, self.pack.load(Ordering::Relaxed), SystemTime::now());
+            let stamp = Stamp::from(&fs::metadata(&path).unwrap());
+            let content = Content::from(Sha256::of(&fs::read(path).unwrap()));
+            self.clean.keep(&stamp, self.pack.load(Ordering::Relaxed), content, SystemTime::now());
             seen.insert(self.name(&calm.event));
+            let looked = Looked::Scanned(ScanOutcome::Clean);
+            // The walk may have ended.
+            let _ = calm.done.send(Ended { looked, took: Duration::ZERO, content: Some(content) });
         }
         seen
     }
 
     /// Waits for the end of a walk with this pack.
-    fn walked(&mut self, pack: u64) -> khien_core::asset::WalkProgress {
+    pub(super) fn walked(&mut self, pack: u64) -> khien_core::asset::WalkProgress {
         self.until("the walk ends", || self.progress().filter(|w| w.ended.is_some() && w.pack == pack))
     }
 }

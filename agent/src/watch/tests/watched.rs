@@ -12,6 +12,7 @@ pub(in crate::watch) struct Watched {
     pub(in crate::watch) observed: Arc<Observed>,
     pub(in crate::watch) clean: Arc<Clean>,
     pub(in crate::watch) pack: Arc<AtomicU64>,
+    pub(in crate::watch) policy: watch::Sender<Option<Arc<Policy>>>,
     pub(in crate::watch) meter: Arc<Meter>,
     pub(in crate::watch) stop: watch::Sender<bool>,
     pub(in crate::watch) thread: Option<JoinHandle<()>>,
@@ -54,6 +55,16 @@ impl Watched {
         tree: tempfile::TempDir,
         since: Option<Timestamp>,
     ) -> Self {
+        // What is as it was is never read again: a test finds what it waits for by the way that it means.
+        Self::with_clean(backend, tree, since, Clean::new(Duration::ZERO, 1_000, 0))
+    }
+
+    pub(in crate::watch) fn with_clean(
+        backend: Backend,
+        tree: tempfile::TempDir,
+        since: Option<Timestamp>,
+        clean: Clean,
+    ) -> Self {
         let at = tree.path().canonicalize().unwrap();
         let every = Duration::from_millis(1);
         let config = WatchConfig {
@@ -68,7 +79,8 @@ impl Watched {
         let (calm_in, calm) = mpsc::channel(1);
         let (stop, shutdown) = watch::channel(false);
         let (meter, pack) = (Arc::new(Meter::default()), Arc::default());
-        let clean = Arc::new(Clean::new(Duration::ZERO, 1_000));
+        let policy = watch::Sender::new(None);
+        let clean = Arc::new(clean);
         let mut activities = Activities::default();
         let heard = activities.listen();
         let observed = activities.observed();
@@ -80,12 +92,27 @@ impl Watched {
             meter: Arc::clone(&meter),
             clean: Arc::clone(&clean),
             pack: Arc::clone(&pack),
+            policy: policy.subscribe(),
             shutdown,
         };
         let thread = start(config, links).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (tree, thread) = (Some(tree), Some(thread));
-        Self { tree, events, reports, calm, heard, observed, clean, pack, meter, stop, thread, runtime }
+        Self {
+            tree,
+            events,
+            reports,
+            calm,
+            heard,
+            observed,
+            clean,
+            pack,
+            policy,
+            meter,
+            stop,
+            thread,
+            runtime,
+        }
     }
 
     /// Stops and returns the tree.
@@ -135,36 +162,35 @@ impl Watched {
         seen
     }
 
-    /// Takes events until the report comes that everything was looked at again.
-    pub(in crate::watch) fn sees_until_blindness_ends(&mut self) -> BTreeSet<String> {
-        let (mut seen, at) = (BTreeSet::new(), self.at().canonicalize().unwrap());
+    /// Takes events until all these files were told of and the end of a time of blindness was too. Returns why it was.
+    pub(in crate::watch) fn finds_all(&mut self, names: &BTreeSet<String>) -> Vec<Reason> {
+        let (mut missing, mut causes, at) =
+            (names.clone(), Vec::new(), self.at().canonicalize().unwrap().join(""));
         let (events, reports) = (&mut self.events, &mut self.reports);
-        let mut take = |event: FileEvent| {
-            let path = event.path.to_string();
-            seen.insert(path[at.to_str().unwrap().len()..].trim_start_matches('/').to_owned());
-        };
-        self.runtime.block_on(async {
-            loop {
+        let all = async {
+            while !missing.is_empty() || causes.is_empty() {
                 tokio::select! {
-                    Some(event) = events.recv() => take(event),
-                    report = timeout(SOON * 3, reports.recv()) => match report.expect("a report comes") {
-                        Some(Report::Blind { from, until, .. }) => {
+                    Some(event) = events.recv() => {
+                        let path = event.path.to_string();
+                        missing.remove(path.strip_prefix(at.to_str().unwrap()).unwrap());
+                    }
+                    report = reports.recv() => match report.expect("the watch goes on") {
+                        Report::Blind { from, until, cause, .. } => {
                             assert!(from < until);
-                            break;
+                            causes.push(cause);
                         }
                         other => panic!("{other:?}"),
                     },
                 }
             }
-            while let Ok(event) = events.try_recv() {
-                take(event);
-            }
-        });
-        seen
+        };
+        let done = self.runtime.block_on(async { timeout(SOON * 3, all).await });
+        assert!(done.is_ok(), "{} files are missing, blind because of {causes:?}", missing.len());
+        causes
     }
 
     /// Has a shell write a file and wait, and returns it with what was told of it.
-    pub(in crate::watch) fn write_and_stay(&mut self) -> (Waiting, Option<Process>) {
+    pub(in crate::watch) fn write_and_stay(&mut self) -> (Waiting, Option<Arc<Process>>) {
         let writer = self.stay("printf x > in/file");
         loop {
             let event = self.next();

@@ -19,8 +19,9 @@ fn walked(roots: &[&Path]) -> (Vec<String>, Vec<String>, Passed) {
     let (mut files, mut not) = (Vec::new(), Vec::new());
     for found in heard {
         match found {
-            Found::File(path) => files.push(path.display().to_string().replace(&base, "")),
+            Found::File(listed) => files.push(listed.path.display().to_string().replace(&base, "")),
             Found::Not(done) => not.push(done.path.to_string().replace(&base, "")),
+            Found::Process { pid, .. } => panic!("process {pid} in a walk over files"),
         }
     }
     files.sort();
@@ -80,4 +81,47 @@ fn what_a_kernel_makes_up_is_walked_only_when_it_is_named() {
     let disk = opened(CWD, OsStr::new("/usr")).unwrap();
 
     assert!(is_made_up(&fd) && !is_made_up(&disk));
+}
+
+#[test]
+fn a_file_that_was_renamed_is_named_again_and_one_that_is_gone_is_told() {
+    let tree = tempfile::tempdir().unwrap();
+    let dir = tree.path().canonicalize().unwrap();
+    for name in ["renamed", "removed", "calm"] {
+        fs::write(dir.join(name), "x").unwrap();
+    }
+    let (found, heard) = sync_channel(8);
+    Walk::new(false, Arc::default(), found).run(std::slice::from_ref(&dir));
+    fs::rename(dir.join("renamed"), dir.join("other")).unwrap();
+    // Its number may not be given to a file that comes.
+    let held = fs::File::open(dir.join("removed")).unwrap();
+    fs::remove_file(dir.join("removed")).unwrap();
+    let mut again = Again::default();
+    for listed in heard.iter().filter_map(|found| if let Found::File(l) = found { Some(l) } else { None }) {
+        if !listed.path.exists() {
+            assert!(again.take(&listed.path, listed.number.unwrap()));
+        }
+    }
+    assert!(again.take(Path::new("/nothing/here/at/all"), 1));
+
+    let (found, heard) = sync_channel(8);
+    Walk::new(false, Arc::default(), found).again(again);
+
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut told: Vec<_> = heard
+        .iter()
+        .map(|found| match found {
+            Found::File(listed) => (name(&listed.path), "file"),
+            Found::Process { pid, .. } => panic!("process {pid} in a folder"),
+            Found::Not(Done { path, ended: How::Gone(None), .. }) => (path.to_string(), "gone"),
+            Found::Not(done) => panic!("{done:?}"),
+        })
+        .collect();
+    told.sort();
+    let gone = dir.join("removed").display().to_string();
+    let mut wanted =
+        [("/nothing/here/at/all".to_owned(), "gone"), (gone, "gone"), ("other".to_owned(), "file")];
+    wanted.sort();
+    assert_eq!(told, wanted);
+    drop(held);
 }

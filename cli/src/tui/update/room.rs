@@ -181,7 +181,8 @@ fn choose_playbook(app: &mut App) -> Option<Cmd> {
     let file = app.case.as_ref()?.file.as_ref()?;
     let targets = plan::targets(&file.alerts);
     if targets.is_empty() {
-        return tell(app, app.say(t::NO_TARGETS));
+        let is_of_packets = file.alerts.iter().any(|a| a.capture.is_some() && a.sha256.is_some());
+        return tell(app, app.say(if is_of_packets { t::NO_AGENT_TARGETS } else { t::NO_TARGETS }));
     }
     let choice = Choice::Playbook(file.incident.id, targets);
     quiet(|| app.dialog = Some(Dialog::Pick(choice, 0)))

@@ -1,8 +1,9 @@
 //! The agents: who is heard, and what each of them cannot see.
 
 use khien_core::{
+    alert::Alert,
     asset::{Agent, Presence, Sight},
-    text::{Message, alert, integrity, tui as t, walk},
+    text::{Message, alert, fleet as f, hub, integrity, tui as t, walk},
     time::shown,
 };
 use ratatui::{Frame, layout::Rect, style::Style, text::Line};
@@ -15,6 +16,9 @@ use super::{
     },
     empty, field, field_of_data, first_row, header, put, put_scrolled, row, span, title,
 };
+
+/// Times of blindness that are listed.
+const MAX_BLIND: usize = 3;
 
 /// Draws the list and, below it, the agent under the cursor.
 pub(super) fn draw(app: &App, frame: &mut Frame, area: Rect) {
@@ -120,11 +124,15 @@ fn pack_words(app: &App, agent: &Agent) -> String {
 fn detail(app: &App, agent: &Agent, width: usize) -> Vec<Line<'static>> {
     let health = &agent.health;
     let packets = t::PACKETS_LINE.with(app.lang, &[&health.packets, &health.packets_dropped]);
-    let scans: Vec<_> = health.scans.iter().map(|(outcome, n)| format!("{} {n}", outcome.as_str())).collect();
+    let scans = hub::scans(health, app.lang);
     let mut out = coverage(app, agent, width);
     if let Some(walk) = &health.walk {
         out.extend(field(app, app.say(t::WALK), &walk::progress(walk, app.lang), width));
     }
+    if let Some(scan) = &health.ordered {
+        out.extend(field(app, app.say(t::ORDERED), &walk::ordered(scan, app.lang), width));
+    }
+    out.extend(blind(app, agent, width));
     if let Some(state) = &health.integrity {
         out.extend(field(app, app.say(t::INTEGRITY), &integrity::kept(state, app.lang), width));
     }
@@ -134,13 +142,27 @@ fn detail(app: &App, agent: &Agent, width: usize) -> Vec<Line<'static>> {
             field(app, app.say(t::OS), &agent.os.to_string(), width),
             field(app, app.say(t::COL_VERSION), &agent.version, width),
             field(app, app.say(t::LAST_SEEN), &shown(agent.last_seen), width),
-            field(app, app.say(t::SCANS), &scans.join(", "), width),
+            field(app, app.say(t::SCANS), &scans, width),
             field(app, app.say(t::PACKETS), &packets, width),
+            health.wires.iter().flat_map(|w| field(app, "", &f::wire(w, app.lang), width)).collect(),
             field(app, app.say(t::MEMORY), &format!("{} MiB", health.memory >> 20), width),
         ]
         .concat(),
     );
     out
+}
+
+/// Lists when the agent, or one of its senses, saw nothing: the last times, newest first.
+fn blind(app: &App, agent: &Agent, width: usize) -> Vec<Line<'static>> {
+    let mut times: Vec<_> =
+        app.queue.all().iter().filter(|a| a.agent == agent.id && a.is_blindness()).collect();
+    times.sort_by_key(|a| std::cmp::Reverse((a.last_seen, a.id)));
+    let line = |a: &&Alert| {
+        let what = a.what.as_ref().map_or(a.rule.as_str(), |what| what.get(app.lang));
+        f::BLIND_LINE.with(app.lang, &[&a.id, &shown(a.last_seen), &what])
+    };
+    let lines = times.iter().take(MAX_BLIND).map(line);
+    lines.flat_map(|text| field(app, app.say(f::BLIND), &text, width)).collect()
 }
 
 fn coverage(app: &App, agent: &Agent, width: usize) -> Vec<Line<'static>> {

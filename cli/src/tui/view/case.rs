@@ -1,7 +1,7 @@
 //! One incident in four parts; on a wide screen the overview stands beside the part that is chosen.
 
 use khien_core::{
-    evidence::{CustodyAction, Evidence},
+    evidence::{CustodyAction, Evidence, Origin},
     incident::{Entry, Incident},
     order::Outcome,
     run::{Run, RunState, StepProgress, StepState},
@@ -179,7 +179,9 @@ fn step(app: &App, step: &StepProgress, width: usize) -> Vec<Line<'static>> {
         wrap(&text, width).into_iter().map(|l| Line::styled(l, app.theme.style(role))).collect();
     for result in &step.results {
         let (said, role) = match &result.outcome {
-            Outcome::Done { .. } => (app.say(t::RESULT_DONE).to_owned(), Role::Muted),
+            Outcome::Done { .. } | Outcome::Scanned { .. } | Outcome::Searched { .. } => {
+                (app.say(t::RESULT_DONE).to_owned(), Role::Muted)
+            }
             Outcome::Failed { reason } => {
                 (t::RESULT_FAILED.with(app.lang, &[&reason.text(app.lang)]), Role::Error)
             }
@@ -223,16 +225,22 @@ fn evidence(app: &App, kept: &[Evidence], width: usize) -> Vec<Line<'static>> {
 
 fn one_evidence(app: &App, e: &Evidence, width: usize) -> Vec<Line<'static>> {
     let strong = app.theme.style(Role::Strong);
+    let host = match &e.origin {
+        Origin::Taken { host, .. } => field(app, app.say(t::HOST), &host.to_string(), width),
+        // Its custody says who brought it.
+        Origin::Brought { .. } => Vec::new(),
+    };
     let mut out = [
         field_of_data(app, app.say(t::SHA256), &e.sha256.to_string(), strong, width),
         field_of_data(app, app.say(t::PATH), &e.path.to_string(), app.theme.style(Role::Plain), width),
-        field(app, app.say(t::HOST), &e.host.to_string(), width),
+        host,
         field(app, app.say(t::SIZE), &t::BYTES.with(app.lang, &[&e.size]), width),
     ]
     .concat();
     for c in &e.custody {
         let action = match c.action {
             CustodyAction::Ordered => t::CUSTODY_ORDERED,
+            CustodyAction::Brought => t::CUSTODY_BROUGHT,
             CustodyAction::Collected => t::CUSTODY_COLLECTED,
             CustodyAction::Received => t::CUSTODY_RECEIVED,
             CustodyAction::Exported => t::CUSTODY_EXPORTED,

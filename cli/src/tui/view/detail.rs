@@ -2,7 +2,8 @@
 
 use khien_core::{
     alert::Alert,
-    event::{Application, Direction, FileFacts, FlowFacts, Process, Transport},
+    capture::Capture,
+    event::{Direction, FileFacts, FlowFacts, Process},
     text::{Message, alert, hub::who, tui as t},
     time::shown,
 };
@@ -33,10 +34,12 @@ pub(super) fn lines(app: &App, alert: Option<&Alert>, width: usize) -> Vec<Line<
     let mut out = form.what(a);
     out.extend(form.place(a));
     out.extend(a.file.iter().flat_map(|f| form.file(f)));
-    if a.path.is_some() {
+    // Of what was carried over the wire nobody is known who wrote it.
+    if a.path.is_some() && a.capture.is_none() || a.process.is_some() {
         out.extend(form.process(a.process.as_ref()));
     }
     out.extend(a.flow.iter().flat_map(|f| form.flow(f)));
+    out.extend(a.flows.iter().flat_map(|f| form.ends(f)));
     out.extend(form.times(a));
     out.extend(a.diff.iter().flat_map(|d| diff::lines(app, d, width)));
     out.extend(a.excerpts.iter().flat_map(|e| excerpt::lines(app, e, width)));
@@ -88,12 +91,19 @@ impl Form<'_> {
         [
             self.say(t::HOST, &a.host.to_string()),
             self.say(t::AGENCY, &a.agency),
-            self.data(t::AGENT, &a.agent.to_string(), Role::Muted),
+            a.reporter().map(|x| self.data(t::AGENT, &x.to_string(), Role::Muted)).unwrap_or_default(),
+            a.capture.as_ref().map(|c| self.capture(c)).unwrap_or_default(),
             path.unwrap_or_default(),
             hash.unwrap_or_default(),
+            self.say_some(t::STORY, self.story(a)),
             self.say_some(t::WHAT, a.what.as_ref().map(|w| w.get(self.app.lang))),
         ]
         .concat()
+    }
+
+    fn capture(&self, c: &Capture) -> Vec<Line<'static>> {
+        let name = self.data(t::CAPTURE, &c.name.to_string(), Role::Strong);
+        [name, self.data(t::CAPTURE_SHA256, &c.sha256.to_string(), Role::Muted)].concat()
     }
 
     fn file(&self, f: &FileFacts) -> Vec<Line<'static>> {
@@ -129,6 +139,11 @@ impl Form<'_> {
         .concat()
     }
 
+    fn story(&self, a: &Alert) -> Option<String> {
+        let owner = a.process.as_ref().or(a.flow.as_ref().and_then(|flow| flow.process.as_deref()));
+        owner.and_then(Process::story).map(|told| told.get(self.app.lang).to_owned())
+    }
+
     fn container(&self, p: &Process) -> Option<String> {
         let own_mounts = p.own_mounts.then(|| self.app.say(t::OWN_MOUNTS).to_owned());
         let parts: Vec<String> = p.container.iter().map(ToString::to_string).chain(own_mounts).collect();
@@ -136,28 +151,25 @@ impl Form<'_> {
     }
 
     fn flow(&self, f: &FlowFacts) -> Vec<Line<'static>> {
-        let transport = match f.transport {
-            Transport::Tcp => "TCP",
-            Transport::Udp => "UDP",
-        };
-        let carried = match f.application {
-            Application::Http => " HTTP",
-            Application::Dns => " DNS",
-            Application::Tls => " TLS",
-            Application::Unknown => "",
-        };
         let direction = match f.direction {
             Direction::ToServer => t::TO_SERVER,
             Direction::ToClient => t::TO_CLIENT,
         };
         [
-            self.say(t::FLOW, &format!("{transport}{carried} {} → {}", f.client, f.server)),
+            self.ends(f),
             self.say(t::DIRECTION, self.app.say(direction)),
             self.say_some(t::NAME, f.name.as_ref()),
             f.url.as_ref().map(|u| self.data(t::URL, &u.to_string(), Role::Strong)).unwrap_or_default(),
-            self.say(t::INTERFACE, &f.interface.to_string()),
+            f.listed.as_ref().map(|l| self.data(t::LISTED, &l.to_string(), Role::Strong)).unwrap_or_default(),
+            self.say_some(t::INTERFACE, Some(&f.interface).filter(|name| !name.raw().is_empty())),
+            f.process.as_ref().map(|p| self.process(Some(p))).unwrap_or_default(),
         ]
         .concat()
+    }
+
+    fn ends(&self, f: &FlowFacts) -> Vec<Line<'static>> {
+        let carried = f.application.name().map(|name| format!(" {name}")).unwrap_or_default();
+        self.say(t::FLOW, &format!("{}{carried} {} → {}", f.transport.name(), f.client, f.server))
     }
 
     fn times(&self, a: &Alert) -> Vec<Line<'static>> {

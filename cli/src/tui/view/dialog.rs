@@ -185,7 +185,6 @@ fn orders(app: &App, orders: &[Allowed], width: usize) -> Vec<Line<'static>> {
     let muted = app.theme.style(Role::Muted);
     let mut out: Vec<_> = wrap(&clean(&text), width).into_iter().map(|l| Line::styled(l, muted)).collect();
     for (i, order) in orders.iter().enumerate() {
-        let file = order.verb.file();
         let changes = match order.verb.changes_host() {
             true => format!(" ({})", app.say(t::CHANGES_HOST)),
             false => String::new(),
@@ -195,10 +194,12 @@ fn orders(app: &App, orders: &[Allowed], width: usize) -> Vec<Line<'static>> {
         out.extend(
             wrap(&clean(&what), width).into_iter().map(|l| Line::styled(l, app.theme.style(Role::Strong))),
         );
-        let path = [Span::raw(format!("    {}", clean(&file.path.to_string())))];
+        let path = [Span::raw(format!("    {}", clean(&order.verb.path().to_string())))];
         out.extend(wrap_spans(&path, width).into_iter().map(Line::from));
-        let hash = [Span::styled(format!("    {}", file.sha256), muted)];
-        out.extend(wrap_spans(&hash, width).into_iter().map(Line::from));
+        if let Some(file) = order.verb.file() {
+            let hash = [Span::styled(format!("    {}", file.sha256), muted)];
+            out.extend(wrap_spans(&hash, width).into_iter().map(Line::from));
+        }
     }
     out
 }

@@ -1,4 +1,4 @@
-use khien_core::{Lang, Severity, Untrusted, reason::Reason, text::Words, untrusted::hides};
+use khien_core::{Lang, Severity, Untrusted, api::Alerts, reason::Reason, text::Words, untrusted::hides};
 use ratatui::{
     crossterm::event::KeyCode,
     style::{Color, Modifier},
@@ -9,11 +9,34 @@ use super::super::{
     app::{App, Dialog},
     msg::Msg,
     samples::{
-        alert, app, blind, case_file, cells, drawn, empty, file_alert, incident, now, press, run, text, typed,
+        alert, app, blind, capture_alert, case_file, cells, drawn, empty, file_alert, incident, now, press,
+        run, text, traffic_alert, typed,
     },
     theme::Theme,
     update::update,
 };
+
+#[test]
+fn an_alert_about_traffic_says_its_numbers_and_shows_its_flows() {
+    let mut app = empty(Lang::Vi);
+    update(&mut app, Msg::Loaded(Alerts { alerts: vec![traffic_alert()], revision: 9 }));
+
+    insta::assert_snapshot!(text(&mut keyed(app, &[KeyCode::Enter]), 80, 60));
+}
+
+#[test]
+fn an_alert_of_a_capture_names_the_file_and_neither_an_agent_nor_a_writer() {
+    let mut app = empty(Lang::En);
+    update(&mut app, Msg::Loaded(Alerts { alerts: vec![capture_alert()], revision: 9 }));
+
+    let shown = text(&mut keyed(app, &[KeyCode::Enter]), 80, 60);
+
+    assert!(shown.contains("mirror\\u{1b}[2J.pcapng") && !shown.contains('\u{1b}'), "{shown}");
+    assert!(shown.contains(&"09".repeat(16)) && shown.contains("a.php"), "{shown}");
+    for foreign in ["Agent", "Process", "Interface"] {
+        assert!(!shown.lines().any(|line| line.trim_start().starts_with(foreign)), "{foreign} in {shown}");
+    }
+}
 
 fn in_case(lang: Lang) -> App {
     let mut app = app(lang);
@@ -107,6 +130,17 @@ fn the_incidents() {
     update(&mut app, Msg::Incidents(vec![incident()]));
 
     insta::assert_snapshot!(text(&mut app, 120, 40));
+}
+
+#[test]
+fn an_agent_shows_its_outcomes_its_scans_and_when_it_was_blind() {
+    let mut app = app(Lang::En);
+    app.agents[0].health = crate::command::samples::busy_agent().health;
+    let told = crate::command::samples::blind_alert();
+    app.queue.merge(vec![khien_core::alert::Alert { agent: app.agents[0].id, ..told }]);
+    let mut app = keyed(app, &[KeyCode::Char('3')]);
+
+    insta::assert_snapshot!(text(&mut app, 110, 30));
 }
 
 #[test]

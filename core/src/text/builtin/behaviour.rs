@@ -106,6 +106,20 @@ pub(super) const ALL: &[Builtin] = &[
         ),
     },
     Builtin {
+        rule: rules::SERVER_CONFIG_UNREAD,
+        severity: Severity::High,
+        technique: Some("T1505.003"),
+        title: Message::new("Cấu hình trong trang quá lớn để đọc", "Configuration too large to be read"),
+        explanation: Message::new(
+            "Tệp .htaccess, web.config hoặc .user.ini thay đổi và lớn hơn 1 MiB, nên không xét được nó cho máy chủ web chạy gì. Tệp thật chỉ vài KiB; dòng nguy hiểm có thể được giấu trong phần đệm.",
+            "A file .htaccess, web.config or .user.ini changed and is larger than 1 MiB, so what it lets the web server run was not judged. True ones have some KiB; a dangerous line may be hidden in padding.",
+        ),
+        next_step: Message::new(
+            "Tìm trong tệp các từ SetHandler, AddHandler, AddType, auto_prepend_file, <handlers>; so với bản trong kho mã hoặc bản sao lưu.",
+            "Look in it for the words SetHandler, AddHandler, AddType, auto_prepend_file, <handlers>; compare it with the repository or a backup.",
+        ),
+    },
+    Builtin {
         rule: rules::SITEMAP,
         severity: Severity::Medium,
         technique: SPAM,
@@ -161,8 +175,8 @@ pub(super) const ALL: &[Builtin] = &[
         technique: ENCRYPTED,
         title: Message::new("Ghi đè hàng loạt như mã hóa", "Mass rewrite that looks like encryption"),
         explanation: Message::new(
-            "Một tiến trình ghi đè nhiều tài liệu thuộc nhiều loại; nội dung không còn đúng loại tệp và giống dữ liệu mã hóa.",
-            "One process overwrote many documents of several kinds; their content is no longer of their kind and looks encrypted.",
+            "Nhiều tài liệu trong một thư mục bị ghi đè, đổi tên hoặc thay bằng bản khác, có thể chậm trong cả giờ; nội dung không còn đúng loại tệp và giống dữ liệu mã hóa.",
+            "Many documents in one folder were overwritten, renamed or replaced by a copy, perhaps slowly over an hour; the content is no longer of their kind and looks encrypted.",
         ),
         next_step: STOP_IT,
     },
@@ -172,8 +186,8 @@ pub(super) const ALL: &[Builtin] = &[
         technique: ENCRYPTED,
         title: Message::new("Thư đòi tiền chuộc ở nhiều thư mục", "Ransom note in several folders"),
         explanation: Message::new(
-            "Cùng một tệp, tên như thư đòi tiền chuộc, xuất hiện ở nhiều thư mục trong thời gian ngắn.",
-            "The same file, named like a ransom note, appeared in several folders within a short time.",
+            "Cùng một tệp, tên như thư đòi tiền chuộc, xuất hiện ở nhiều thư mục trong thời gian ngắn, và nội dung đòi tiền hoặc có tệp bị đổi tên, mã hóa bên cạnh.",
+            "The same file, named like a ransom note, appeared in several folders within a short time, and it demands a payment or files beside it were renamed or encrypted.",
         ),
         next_step: STOP_IT,
     },

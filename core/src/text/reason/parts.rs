@@ -45,7 +45,7 @@ const BY_NOTIFY: Message = both("{} (notify)", "{} (notify)");
 const NOT_SEEN: Message = both("{} (không theo dõi được)", "{} (not seen)");
 
 /// Names what was lost, each with its count.
-pub(super) fn lost(lang: Lang, counts: [u64; 5]) -> String {
+pub(super) fn lost(lang: Lang, counts: [u64; 6]) -> String {
     let kinds = [
         both("{} gói tin bị nhân hệ điều hành bỏ", "{} packets dropped by the kernel"),
         both("{} gói tin bị bỏ vì tác tử quá bận", "{} packets shed because the agent was busy"),
@@ -55,6 +55,10 @@ pub(super) fn lost(lang: Lang, counts: [u64; 5]) -> String {
         ),
         both("{} đoạn luồng quét không xong", "{} pieces of streams whose scan did not end"),
         both("{} phiên bị quên để lấy chỗ", "{} conversations forgotten to make room"),
+        both(
+            "{} luồng không được tìm tiến trình vì có quá nhiều luồng mới",
+            "{} flows whose process was not looked for because too many were new",
+        ),
     ];
     let told: Vec<String> =
         kinds.iter().zip(counts).filter(|(_, n)| *n > 0).map(|(kind, n)| kind.with(lang, &[&n])).collect();

@@ -38,7 +38,7 @@ fn quoted_text_is_escaped_and_never_opens_a_place() {
 
 #[test]
 fn losses_are_named_each_with_its_count() {
-    let lost = Reason::PacketsLost { kernel: 5, queue: 4, busy: 0, failed: 0, evicted: 0 };
+    let lost = Reason::PacketsLost { kernel: 5, queue: 4, busy: 0, failed: 0, evicted: 0, unowned: 0 };
 
     assert_eq!(
         lost.text(Lang::En),

@@ -24,9 +24,9 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
-    authority::{self, Authority, Request},
+    authority::{self, Request},
     config::Home,
-    hub::Hub,
+    hub::{Hub, Keys},
     limits::Limits,
     store::{Filter, Host, sqlite::Store},
 };
@@ -58,8 +58,8 @@ impl Served {
         let home = Home::prepare(&path).unwrap();
         let (store, _writer) = Store::open(&home.store()).unwrap();
         let (stop, stopping) = watch::channel(false);
-        let authority = Authority::load(&home).unwrap();
-        let hub = Arc::new(Hub::new(home.clone(), store, authority, stopping, limits));
+        let keys = Keys::load(&home).unwrap();
+        let hub = Arc::new(Hub::new(home.clone(), store, keys, stopping, limits));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(super::super::accept(listener, super::super::tls(&home).unwrap(), Arc::clone(&hub)));

@@ -2,7 +2,7 @@
 
 use khien_core::AlertId;
 use khien_core::{
-    AgentId, IncidentId, OrderId, RunId, Sha256, Timestamp,
+    AgentId, EvidenceId, IncidentId, RunId, Sha256, Timestamp,
     alert::{Alert, Verdict},
     evidence::{Custody, Evidence},
     incident::{Entry, IncidentStatus},
@@ -18,7 +18,8 @@ use super::{
     writer::Session,
 };
 use crate::store::{
-    EventRow, HistoryLine, Host, IncidentRow, MandateRow, OrderRow, PackRow, Stored, TokenRow, Write,
+    CaptureRow, EventRow, HistoryLine, Host, IncidentRow, MandateRow, OrderRow, PackRow, Stored, TokenRow,
+    Write,
 };
 
 impl Write for Session<'_> {
@@ -110,6 +111,13 @@ impl Write for Session<'_> {
         Ok(())
     }
 
+    fn put_capture(&mut self, c: &CaptureRow) -> Stored<()> {
+        let sql = "INSERT INTO captures (sha256, body) VALUES (?1, ?2)
+                   ON CONFLICT (sha256) DO UPDATE SET body = excluded.body";
+        self.execute(sql, params![c.capture.sha256.0, json("capture", c)?])?;
+        Ok(())
+    }
+
     fn add_incident(&mut self, year: i16, i: &mut IncidentRow) -> Stored<()> {
         let sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM incidents WHERE year = ?1";
         let number = self.view.0.prepare_cached(sql)?.query_row([year], |r| r.get(0))?;
@@ -190,16 +198,25 @@ impl Write for Session<'_> {
         Ok(())
     }
 
+    fn replace_receipt(&mut self, receipt: &Receipt) -> Stored<()> {
+        let sql = "UPDATE orders SET receipt = ?2 WHERE id = ?1 AND receipt IS NOT NULL";
+        self.execute(sql, params![receipt.order.0, json("receipt", receipt)?])?;
+        Ok(())
+    }
+
     fn add_evidence(&mut self, e: &Evidence) -> Stored<()> {
         let bare = Evidence { custody: Vec::new(), ..e.clone() };
         let sql = "INSERT INTO evidence (order_id, sha256, incident, body) VALUES (?1, ?2, ?3, ?4)";
-        self.execute(sql, params![e.order.0, e.sha256.0, e.incident.to_string(), json("evidence", &bare)?])?;
-        e.custody.iter().try_for_each(|c| self.add_custody(e.order, c))
+        self.execute(
+            sql,
+            params![e.origin.id().0, e.sha256.0, e.incident.to_string(), json("evidence", &bare)?],
+        )?;
+        e.custody.iter().try_for_each(|c| self.add_custody(e.origin.id(), c))
     }
 
-    fn add_custody(&mut self, order: OrderId, custody: &Custody) -> Stored<()> {
+    fn add_custody(&mut self, evidence: EvidenceId, custody: &Custody) -> Stored<()> {
         let sql = "INSERT INTO custody (order_id, body) VALUES (?1, ?2)";
-        self.execute(sql, params![order.0, json("custody", custody)?])?;
+        self.execute(sql, params![evidence.0, json("custody", custody)?])?;
         Ok(())
     }
 

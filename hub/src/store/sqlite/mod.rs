@@ -34,7 +34,8 @@ const STATEMENTS: usize = 128;
 /// Idle read connections that are kept.
 const READERS: usize = 8;
 /// What each version adds; the number of a version is its place from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../../migrations/0001.sql"), include_str!("../../../migrations/0002.sql")];
 
 /// Brings the file to this program's version, and makes it where there is none.
 pub(crate) fn migrate(path: &Path) -> anyhow::Result<Connection> {

@@ -1,7 +1,7 @@
 //! Reads.
 
 use khien_core::{
-    AgentId, AlertId, IncidentId, Nonce, OrderId, RunId, Sha256, Timestamp,
+    AgentId, AlertId, EvidenceId, IncidentId, Nonce, OrderId, RunId, Sha256, Timestamp,
     alert::{Alert, Status},
     evidence::{Custody, CustodyAction, Evidence},
     incident::Entry,
@@ -14,7 +14,9 @@ use khien_playbooks::run::Input;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::row::{self, column, micros};
-use crate::store::{Filter, Host, IncidentRow, Operator, OrderRow, PackRow, Read, Stored, TokenRow};
+use crate::store::{
+    CaptureRow, Filter, Host, IncidentRow, Operator, OrderRow, PackRow, Read, Stored, TokenRow,
+};
 
 /// Reads over one connection, inside whatever transaction it is in.
 pub(crate) struct View<'a>(pub(super) &'a Connection);
@@ -38,16 +40,16 @@ impl<'a> View<'a> {
     }
 
     /// Returns a piece of evidence's custody record, first to last.
-    fn custody(&self, order: OrderId) -> Stored<Vec<Custody>> {
+    fn custody(&self, evidence: EvidenceId) -> Stored<Vec<Custody>> {
         let sql = "SELECT body FROM custody WHERE order_id = ?1 ORDER BY id";
-        let mut custody: Vec<Custody> = self.many(sql, [order.0], |r| column(r, 0))?;
+        let mut custody: Vec<Custody> = self.many(sql, [evidence.0], |r| column(r, 0))?;
         // The agent's word of when it read the bytes comes after them: put it where it belongs.
         custody.sort_by_key(|c| place(c.action));
         Ok(custody)
     }
 
     fn with_custody(&self, mut evidence: Evidence) -> Stored<Evidence> {
-        evidence.custody = self.custody(evidence.order)?;
+        evidence.custody = self.custody(evidence.origin.id())?;
         Ok(evidence)
     }
 }
@@ -55,7 +57,7 @@ impl<'a> View<'a> {
 /// Returns the place of an act in a custody record.
 fn place(action: CustodyAction) -> u8 {
     match action {
-        CustodyAction::Ordered => 0,
+        CustodyAction::Ordered | CustodyAction::Brought => 0,
         CustodyAction::Collected => 1,
         CustodyAction::Received => 2,
         CustodyAction::Exported => 3,
@@ -131,6 +133,10 @@ impl Read for View<'_> {
         self.many(sql, [incident.to_string()], |r| column(r, 0))
     }
 
+    fn capture(&self, sha256: &Sha256) -> Stored<Option<CaptureRow>> {
+        self.one("SELECT body FROM captures WHERE sha256 = ?1", [sha256.0], |r| column(r, 0))
+    }
+
     fn incident(&self, id: IncidentId) -> Stored<Option<IncidentRow>> {
         let sql = "SELECT id, title, closed, opened, opened_by, revision FROM incidents WHERE id = ?1";
         self.one(sql, [id.to_string()], row::incident)
@@ -153,8 +159,8 @@ impl Read for View<'_> {
         found.into_iter().map(|e| self.with_custody(e)).collect()
     }
 
-    fn evidence_by_order(&self, order: OrderId) -> Stored<Option<Evidence>> {
-        let found = self.one("SELECT body FROM evidence WHERE order_id = ?1", [order.0], |r| column(r, 0))?;
+    fn evidence(&self, id: EvidenceId) -> Stored<Option<Evidence>> {
+        let found = self.one("SELECT body FROM evidence WHERE order_id = ?1", [id.0], |r| column(r, 0))?;
         found.map(|e| self.with_custody(e)).transpose()
     }
 
@@ -188,6 +194,19 @@ impl Read for View<'_> {
     fn order(&self, id: OrderId) -> Stored<Option<OrderRow>> {
         let sql = from_orders(row::ORDER, "WHERE id = ?1");
         self.one(&sql, [id.0], row::order)
+    }
+
+    fn scan_orders(&self, limit: u32) -> Stored<Vec<OrderRow>> {
+        let rest = "WHERE allowed ->> '$.verb' IN ('scan_path', 'scan_memory') ORDER BY rowid DESC LIMIT ?1";
+        self.many(&from_orders(row::ORDER, rest), [limit], row::order)
+    }
+
+    fn stop_order(&self, scan: OrderId) -> Stored<Option<OrderRow>> {
+        // It was given after the scan, so that only what is newer is looked through.
+        let rest =
+            "WHERE rowid > (SELECT rowid FROM orders WHERE id = ?1) AND allowed ->> '$.verb' = 'stop_scan'
+                    AND allowed ->> '$.file.scan' = ?2 ORDER BY rowid LIMIT 1";
+        self.one(&from_orders(row::ORDER, rest), params![scan.0, scan.to_string()], row::order)
     }
 
     fn open_orders(&self, agent: AgentId, now: Timestamp, bytes: usize) -> Stored<Vec<Order>> {

@@ -134,13 +134,13 @@ macro_rules! reads {
 
 mod passed {
     use khien_core::{
-        AgentId, AlertId, IncidentId, Nonce, OrderId, RunId, Sha256, Timestamp, alert::Alert,
+        AgentId, AlertId, EvidenceId, IncidentId, Nonce, OrderId, RunId, Sha256, Timestamp, alert::Alert,
         evidence::Evidence, incident::Entry, order::Order, protocol::Mark, run::Run, signature::Signed,
     };
     use khien_playbooks::run::Input;
 
     use super::{Read, Session, Stored};
-    use crate::store::{Filter, Host, IncidentRow, Operator, OrderRow, PackRow, TokenRow};
+    use crate::store::{CaptureRow, Filter, Host, IncidentRow, Operator, OrderRow, PackRow, TokenRow};
 
     reads! {
         fn operators(&self) -> Vec<Operator>;
@@ -155,11 +155,12 @@ mod passed {
         fn alerts(&self, filter: &Filter) -> Vec<Alert>;
         fn changes(&self, after: u64, limit: u32) -> Vec<Alert>;
         fn alerts_of(&self, incident: IncidentId) -> Vec<Alert>;
+        fn capture(&self, sha256: &Sha256) -> Option<CaptureRow>;
         fn incident(&self, id: IncidentId) -> Option<IncidentRow>;
         fn incidents(&self, limit: u32) -> Vec<IncidentRow>;
         fn timeline(&self, id: IncidentId) -> Vec<Entry>;
         fn evidence_of(&self, id: IncidentId) -> Vec<Evidence>;
-        fn evidence_by_order(&self, order: OrderId) -> Option<Evidence>;
+        fn evidence(&self, id: EvidenceId) -> Option<Evidence>;
         fn run(&self, id: RunId) -> Option<Run>;
         fn runs(&self, limit: u32) -> Vec<Run>;
         fn runs_of(&self, id: IncidentId) -> Vec<Run>;
@@ -167,6 +168,8 @@ mod passed {
         fn mandate_run(&self, nonce: Nonce) -> Option<RunId>;
         fn newest_mandate(&self, run: RunId) -> Option<(Signed, String)>;
         fn order(&self, id: OrderId) -> Option<OrderRow>;
+        fn scan_orders(&self, limit: u32) -> Vec<OrderRow>;
+        fn stop_order(&self, scan: OrderId) -> Option<OrderRow>;
         fn open_orders(&self, agent: AgentId, now: Timestamp, bytes: usize) -> Vec<Order>;
         fn expired_orders(&self, before: Timestamp) -> Vec<OrderRow>;
         fn pack_version(&self) -> u64;

@@ -1,6 +1,9 @@
 //! Cyber observables of an alert: files, addresses, names, traffic.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use khien_core::{
     Sha256, Timestamp, Untrusted,
@@ -24,9 +27,12 @@ pub(super) fn of_alert(alert: &Alert) -> Vec<Value> {
     if let (Some(path), Some(hash)) = (&alert.path, alert.sha256) {
         all.extend(file(path, hash, alert.file.as_ref().map(|f| f.size)));
     }
-    if let Some(flow) = &alert.flow {
+    // The one that is meant comes last.
+    for flow in alert.flows.iter().chain(&alert.flow) {
         all.extend(traffic(flow, alert.first_seen));
     }
+    let mut known = BTreeSet::new();
+    all.retain(|o| known.insert(o["id"].to_string()));
     all
 }
 
@@ -105,16 +111,13 @@ fn micros(at: Timestamp) -> String {
 
 fn protocols(flow: &FlowFacts) -> Vec<&'static str> {
     let network = if flow.client.is_ipv4() { "ipv4" } else { "ipv6" };
-    let transport = match flow.transport {
-        Transport::Tcp => "tcp",
-        Transport::Udp => "udp",
+    let transport = match (flow.transport, flow.client.is_ipv4()) {
+        (Transport::Tcp, _) => "tcp",
+        (Transport::Udp, _) => "udp",
+        (Transport::Icmp, true) => "icmp",
+        (Transport::Icmp, false) => "icmp6",
     };
-    let application = match flow.application {
-        Application::Http => Some("http"),
-        Application::Dns => Some("dns"),
-        Application::Tls => Some("tls"),
-        Application::Unknown => None,
-    };
+    let application = (flow.application != Application::Unknown).then(|| flow.application.as_str());
     [network, transport].into_iter().chain(application).collect()
 }
 
@@ -179,6 +182,8 @@ mod tests {
             application: Application::Http,
             name: Some(name.into()),
             url: None,
+            listed: None,
+            process: None,
         }
     }
 

@@ -78,9 +78,14 @@ fn main(bytes: &mut Bytes<'_>) -> Read<Archive> {
 }
 
 fn streams(bytes: &mut Bytes<'_>) -> Read<Vec<Folder>> {
-    let (mut packed, mut folders) = (Vec::new(), Vec::new());
+    let (mut packed, mut folders, mut before) = (Vec::new(), Vec::new(), 0);
     loop {
-        match bytes.byte()? {
+        let part = bytes.byte()?;
+        // Each comes once, in this order: a part of two bytes that comes again would cost as much as all folders.
+        if part != 0 && part <= std::mem::replace(&mut before, part) {
+            return Err(NotSeen::Unreadable);
+        }
+        match part {
             0 => break,
             6 => packed = pack_info(bytes)?,
             7 => folders = folder_info(bytes)?,
@@ -257,7 +262,7 @@ fn files_in_folders(bytes: &mut Bytes<'_>, folders: &mut [Folder]) -> Read<()> {
                     *count = bytes.count()?;
                 }
             }
-            9 => {
+            9 if !has_sizes => {
                 has_sizes = true;
                 sizes(bytes, folders, &counts)?;
             }
@@ -378,6 +383,9 @@ impl<'a> Bytes<'a> {
         let mut names = Vec::new();
         let mut units = self.0.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
         for _ in 0..count {
+            if units.len() == 0 {
+                break;
+            }
             let name: Vec<u16> = units.by_ref().take_while(|unit| *unit != 0).collect();
             names.push(String::from_utf16_lossy(&name).into_bytes());
         }

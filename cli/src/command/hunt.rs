@@ -1,0 +1,386 @@
+//! `khien hunt net`: looks something up in the records of the network that agents keep, over the whole fleet. What was not
+//! searched is named: it is never clean.
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::Result;
+use khien_core::{
+    AgentId, Lang, Timestamp, Untrusted,
+    asset::{Agent, Presence},
+    event::Process,
+    order::{Outcome, RecordQuery, RecordsFound, Verb},
+    text::{alert as words, command as t, fleet as f, hunt as h},
+    time::{self, SignedDuration},
+    traffic::{Record, What},
+};
+use serde::Serialize;
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{Context, agent::find, moment};
+use crate::{
+    args::HuntNet,
+    client::Client,
+    exit::{Exit, Said, Stop, explain},
+    keys::Keys,
+    output::{Table, print, print_json_line, say},
+    response,
+};
+use sought::sought;
+
+mod sought;
+
+/// How soon it is asked for an answer, and how seldom at last.
+const FIRST: Duration = Duration::from_millis(200);
+const LAST: Duration = Duration::from_secs(2);
+/// The shortest life of a mandate: clocks differ a little.
+const LIFE: SignedDuration = SignedDuration::from_mins(2);
+
+/// What came of one agent. With `--json` it is the line after its records.
+#[derive(Debug, Serialize)]
+struct Searched {
+    agent: AgentId,
+    host: Untrusted,
+    /// Whether all records of the time that was asked for were there and were looked through.
+    whole: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    searched: Option<RecordsFound>,
+    /// Why it was not searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
+}
+
+/// One record that was found, with `--json`.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    agent: AgentId,
+    host: &'a Untrusted,
+    #[serde(flatten)]
+    record: &'a Record,
+}
+
+/// Searches and prints.
+pub(crate) async fn net(context: &Context, what: HuntNet) -> Result<()> {
+    let lang = context.lang;
+    let (client, keys) = context.connect()?;
+    let now = Timestamp::now();
+    let since = what.since.before(now);
+    // What is seen while the order is on its way belongs to it.
+    let until = time::after(now, LIFE);
+    let query = sought(&what).and_then(|sought| RecordQuery::new(sought, (since, until), what.most).ok());
+    let query =
+        query.ok_or_else(|| Stop::new(Exit::Usage, h::BAD_QUERY.get(lang), h::NEXT_QUERY.get(lang)))?;
+    let agents = chosen(client.agents().await?.agents, &what.agents, lang)?;
+    say(f::SIGNED.get(lang));
+    say(&h::LINE.with(lang, &[query.sought(), &moment(since), &agents.len()]));
+    let hunt = Hunt { client, keys, query, since, patience: what.patience, lang };
+    let all = hunt.over(agents).await;
+    show(context, &all)?;
+    judged(&all, lang)
+}
+
+fn chosen(all: Vec<Agent>, typed: &[String], lang: Lang) -> Result<Vec<Agent>> {
+    if all.is_empty() {
+        return Err(Stop::new(Exit::NotFound, h::NO_AGENTS.get(lang), h::NEXT_AGENTS.get(lang)).into());
+    }
+    match typed {
+        [] => Ok(all),
+        [one] if one == "all" => Ok(all),
+        some => some.iter().map(|host| find(all.clone(), host, lang)).collect(),
+    }
+}
+
+/// One hunt over the fleet.
+struct Hunt {
+    client: Client,
+    keys: Keys,
+    query: RecordQuery,
+    since: Timestamp,
+    patience: u32,
+    lang: Lang,
+}
+
+impl Hunt {
+    /// Gives each agent its order, waits for all of them together, and says how far each is.
+    async fn over(&self, agents: Vec<Agent>) -> Vec<Searched> {
+        let (mut waiting, mut asked, mut all) = (JoinSet::new(), HashMap::new(), Vec::new());
+        for agent in agents {
+            if agent.presence != Presence::Online {
+                let why = h::NOT_THERE.with(self.lang, &[&words::presence(agent.presence).get(self.lang)]);
+                all.push(self.told(agent.id, agent.host, Err(why)));
+                continue;
+            }
+            match self.ask(&agent).await {
+                Ok(order) => {
+                    let (client, patience) = (self.client.clone(), self.patience);
+                    let task = waiting.spawn(async move { answer(&client, order, patience).await });
+                    asked.insert(task.id(), (agent.id, agent.host));
+                }
+                Err(error) => all.push(self.told(agent.id, agent.host, Err(error))),
+            }
+        }
+        while let Some(ended) = waiting.join_next_with_id().await {
+            let (task, answer) = match ended {
+                Ok((task, answer)) => (task, answer),
+                // It failed by a fault of ours; its agent was not searched all the same.
+                Err(error) => (error.id(), Ok(None)),
+            };
+            let Some((agent, host)) = asked.remove(&task) else { continue };
+            let found = match answer {
+                Ok(Some(Outcome::Searched { found })) => Ok(*found),
+                Ok(Some(Outcome::Failed { reason })) => Err(reason.text(self.lang)),
+                Ok(Some(_)) => Err(khien_core::reason::Reason::OtherAnswer.text(self.lang)),
+                Ok(None) => Err(h::NO_ANSWER.with(self.lang, &[&self.patience])),
+                Err(error) => Err(error.shown(self.lang)),
+            };
+            all.push(self.told(agent, host, found));
+        }
+        all
+    }
+
+    async fn ask(&self, agent: &Agent) -> Result<khien_core::OrderId, String> {
+        let verb = Verb::SearchRecords(self.query.clone());
+        let life = SignedDuration::from_secs(self.patience.into()).max(LIFE);
+        let given = response::give(&self.client, &self.keys, agent.id, verb, life).await;
+        given.map(|order| order.order).map_err(|error| explain(&error, self.lang).what)
+    }
+
+    /// Says what came of one agent.
+    fn told(&self, agent: AgentId, host: Untrusted, found: Result<RecordsFound, String>) -> Searched {
+        let whole = found.as_ref().is_ok_and(|found| found.is_whole(self.since));
+        match &found {
+            Ok(found) => {
+                let far = reach(found, self.since, self.lang);
+                say(&h::ANSWERED.with(self.lang, &[&host, &found.records.len(), &far]));
+            }
+            Err(why) => say(&h::UNANSWERED.with(self.lang, &[&host, why])),
+        }
+        let (searched, failed) = match found {
+            Ok(found) => (Some(found), None),
+            Err(why) => (None, Some(why)),
+        };
+        Searched { agent, host, whole, searched, failed }
+    }
+}
+
+/// Waits for the answer to an order.
+async fn answer(
+    client: &Client,
+    order: khien_core::OrderId,
+    patience: u32,
+) -> Result<Option<Outcome>, crate::client::ClientError> {
+    let until = Instant::now() + Duration::from_secs(patience.into());
+    let mut pause = FIRST;
+    loop {
+        let given = client.given(order).await?;
+        if given.answer.is_some() || Instant::now() >= until {
+            // What the hub says of another order is no answer to this one.
+            return Ok(given.answer.filter(|_| given.order == order));
+        }
+        tokio::time::sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
+        pause = (pause * 3 / 2).min(LAST);
+    }
+}
+
+/// Says how much of the time was looked through.
+fn reach(found: &RecordsFound, since: Timestamp, lang: Lang) -> String {
+    let mut parts = Vec::new();
+    match found.kept_since {
+        None => parts.push(h::NO_RECORDS.get(lang).to_owned()),
+        Some(kept) if kept > since => {
+            parts.push(h::ONLY_SINCE.with(lang, &[&moment(kept)]));
+            parts.extend(found.cut.then(|| h::CUT.get(lang).to_owned()));
+        }
+        Some(_) => {}
+    }
+    parts.extend((found.lost > 0).then(|| h::LOST.with(lang, &[&found.lost])));
+    parts.extend((found.unread > 0).then(|| h::UNREAD.with(lang, &[&found.unread])));
+    parts.extend(found.unfinished.then(|| h::UNFINISHED.get(lang).to_owned()));
+    parts.extend(found.more.then(|| h::MORE.get(lang).to_owned()));
+    match parts.is_empty() {
+        true => h::WHOLE.get(lang).to_owned(),
+        false => parts.join("; "),
+    }
+}
+
+fn show(context: &Context, all: &[Searched]) -> Result<()> {
+    if context.json {
+        for one in all {
+            let records = one.searched.iter().flat_map(|found| &found.records);
+            for record in records {
+                print_json_line(&Row { agent: one.agent, host: &one.host, record })?;
+            }
+            let searched = one.searched.clone().map(|found| RecordsFound { records: Vec::new(), ..found });
+            let (agent, host, failed) = (one.agent, one.host.clone(), one.failed.clone());
+            print_json_line(&Searched { agent, host, whole: one.whole, searched, failed })?;
+        }
+        return Ok(());
+    }
+    match all.iter().any(|one| one.searched.iter().any(|found| !found.records.is_empty())) {
+        true => print(&table(all, context.lang)),
+        false => Ok(()),
+    }
+}
+
+fn table(all: &[Searched], lang: Lang) -> String {
+    let heads = [h::AT, t::HOST, h::KIND, h::CLIENT, h::SERVER, h::WHAT, h::PROCESS];
+    let mut table = Table::new(&heads.map(|head| head.get(lang)));
+    for one in all {
+        for record in one.searched.iter().flat_map(|found| &found.records) {
+            let (kind, what) = said(&record.what);
+            table.row(vec![
+                moment(record.at),
+                one.host.to_string(),
+                kind.to_owned(),
+                record.ends.client.to_string(),
+                record.ends.server.to_string(),
+                what,
+                process(&record.what).unwrap_or_default(),
+            ]);
+        }
+    }
+    table.shown()
+}
+
+/// Says what a record is about, by its stable words.
+fn said(what: &What) -> (&'static str, String) {
+    let text = |all: &[Option<&Untrusted>]| {
+        all.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    match what {
+        What::Flow(flow) => {
+            let (up, down) = (flow.to_server.bytes, flow.to_client.bytes);
+            let name = flow.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+            ("flow", format!("{}{name} ↑{up} ↓{down}", flow.application.as_str()))
+        }
+        What::Dns(dns) => {
+            let answers: Vec<String> = dns.answers.iter().map(ToString::to_string).collect();
+            let arrow = if answers.is_empty() { "" } else { " → " };
+            ("dns", format!("{}{arrow}{}", dns.query, answers.join(", ")))
+        }
+        What::Tls(tls) => {
+            let ja4 = tls.ja4.map_or_else(String::new, |ja4| format!(" {ja4}"));
+            ("tls", text(&[tls.sni.as_ref(), tls.subject.as_ref()]) + &ja4)
+        }
+        What::Http(http) => {
+            let status = http.status.map_or_else(String::new, |status| format!(" {status}"));
+            ("http", text(&[http.method.as_ref(), http.host.as_ref(), http.uri.as_ref()]) + &status)
+        }
+        What::Smtp(smtp) => ("smtp", text(&[smtp.from.as_ref(), smtp.subject.as_ref()])),
+        What::File(file) => {
+            let digest = file.sha256.map_or_else(String::new, |digest| format!(" {digest}"));
+            ("file", text(&[file.name.as_ref(), file.content_type.as_ref()]) + &digest)
+        }
+    }
+}
+
+fn process(what: &What) -> Option<String> {
+    let What::Flow(flow) = what else { return None };
+    let Process { pid, exe, .. } = flow.process.as_deref()?;
+    Some(exe.as_ref().map_or_else(|| format!("? ({pid})"), |exe| format!("{exe} ({pid})")))
+}
+
+/// Ends as the hunt did: done is only where all was searched and nothing found.
+fn judged(all: &[Searched], lang: Lang) -> Result<()> {
+    let found: Vec<usize> = all.iter().filter_map(|one| Some(one.searched.as_ref()?.records.len())).collect();
+    let (records, hosts) = (found.iter().sum::<usize>(), found.iter().filter(|n| **n > 0).count());
+    let whole = all.iter().filter(|one| one.whole).count();
+    say(&h::SUM.with(lang, &[&records, &hosts, &whole, &all.len()]));
+    if whole < all.len() {
+        say(h::NOT_ALL.get(lang));
+    }
+    match (records > 0, whole == all.len()) {
+        (true, _) => Err(Said(Exit::Matched).into()),
+        (false, false) => Err(Said(Exit::Incomplete).into()),
+        (false, true) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use khien_core::{
+        event::Transport,
+        traffic::{Dns, Ends},
+    };
+
+    use super::*;
+
+    fn since() -> Timestamp {
+        "2026-11-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn record() -> Record {
+        let ends = Ends {
+            flow: 7,
+            interface: "eth0".into(),
+            vlan: Vec::new(),
+            tunnel: None,
+            transport: Transport::Udp,
+            client: "192.0.2.1:5000".parse().unwrap(),
+            server: "198.51.100.2:53".parse().unwrap(),
+            saw_syn: false,
+        };
+        let dns = Dns {
+            id: 1,
+            answer: true,
+            query: "c2.evil.example".into(),
+            query_type: 1,
+            code: Some(0),
+            answers: vec!["203.0.113.7".into(), "\u{1b}[2J".into()],
+        };
+        Record { at: "2026-11-23T07:00:00Z".parse().unwrap(), ends, what: What::Dns(Box::new(dns)) }
+    }
+
+    fn searched(found: Result<RecordsFound, &str>) -> Searched {
+        Searched {
+            agent: AgentId([1; 32]),
+            host: "web1".into(),
+            whole: found.as_ref().is_ok_and(|found| found.is_whole(since())),
+            failed: found.as_ref().err().map(|&why| why.to_owned()),
+            searched: found.ok(),
+        }
+    }
+
+    fn whole(records: Vec<Record>) -> RecordsFound {
+        RecordsFound { records, kept_since: Some(since()), ..RecordsFound::default() }
+    }
+
+    #[test]
+    fn a_hunt_is_done_only_where_all_was_searched_and_nothing_found() {
+        let exit = |all: &[Searched]| judged(all, Lang::En).err().map(|e| e.downcast::<Said>().unwrap().0);
+        let clean = || searched(Ok(whole(Vec::new())));
+
+        assert_eq!(exit(&[clean(), clean()]), None);
+        assert_eq!(exit(&[clean(), searched(Err("it is away"))]), Some(Exit::Incomplete));
+        assert_eq!(exit(&[clean(), searched(Ok(RecordsFound::default()))]), Some(Exit::Incomplete));
+        let found = searched(Ok(whole(vec![record()])));
+        assert_eq!(exit(&[found, searched(Err("it is away"))]), Some(Exit::Matched));
+    }
+
+    #[test]
+    fn how_far_an_answer_reaches_is_said() {
+        let said = |found: RecordsFound| reach(&found, since(), Lang::En);
+        let later = Some("2026-11-20T00:00:00Z".parse().unwrap());
+
+        assert_eq!(said(whole(Vec::new())), "the whole time was searched");
+        assert_eq!(said(RecordsFound::default()), "there are no records at all");
+        let less =
+            RecordsFound { kept_since: later, cut: true, lost: 3, more: true, ..RecordsFound::default() };
+        assert_eq!(
+            said(less),
+            "records only since 20/11/2026 07:00:00; nothing is known before; older records made room by age or size; \
+             3 records were lost under load; there are more, only the newest are shown"
+        );
+    }
+
+    #[test]
+    fn what_was_found_is_a_row_and_cannot_steer_the_terminal() {
+        let text = table(&[searched(Ok(whole(vec![record()])))], Lang::En);
+
+        let row = text.lines().nth(1).unwrap();
+        assert!(
+            row.starts_with("23/11/2026 14:00:00  web1  dns   192.0.2.1:5000  198.51.100.2:53  c2.evil.example → 203.0.113.7, "),
+            "{text}"
+        );
+        assert!(!text.contains('\u{1b}'));
+    }
+}
