@@ -1,26 +1,17 @@
 //! HTTP exchanges, and the sizes of their bodies.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use khien_core::{
-    Timestamp, Untrusted,
+    Untrusted,
     traffic::{Record, What},
-};
-use khien_traffic::{
-    decode::{Frame, Link},
-    pcap::{
-        read::{Reader, plain},
-        write::{About, Writer},
-    },
 };
 
 use crate::{
+    once::{captured_once, once},
     place::captured,
     records::{records, scanned},
+    rewrite::{overtaken, sent_again},
     same,
     seen::{Row, seen},
 };
@@ -38,58 +29,26 @@ struct Connection {
 
 #[test]
 fn http_exchanges_are_those_of_tshark() {
-    let Some(file) = captured() else { return };
-    same("HTTP exchanges", exchanges(records(file)), exchanges_of_tshark(file));
+    let (Some(file), Some(plain)) = (captured(), captured_once()) else { return };
+    same("HTTP exchanges", exchanges(records(file)), exchanges_of_tshark(plain));
 }
 
 #[test]
 fn http_exchanges_are_those_of_tshark_where_segments_overtake_each_other() {
-    let Some(file) = captured() else { return };
-    let mixed = overtaken(file);
+    let Some(plain) = captured_once() else { return };
+    let mixed = overtaken(plain);
     same("HTTP exchanges", exchanges(&scanned(&mixed)), exchanges_of_tshark(&mixed));
 }
 
-/// Writes the packets once more, but each second of two full segments of one direction before the first.
-fn overtaken(file: &Path) -> PathBuf {
-    const FULL: usize = 1_200;
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers-overtaken.pcapng");
-    let mut reader = Reader::new(plain(fs::File::open(file).unwrap()).unwrap()).unwrap();
-    let mut writer = Writer::new(Vec::new(), &About::default()).unwrap();
-    let interface = writer.interface(b"kt0", Link::Ethernet).unwrap();
-    let mut held: Option<(Timestamp, Vec<u8>)> = None;
-    let mut turned = 0;
-    let mut write = |at, bytes: &[u8]| {
-        let frame =
-            Frame { interface, link: Link::Ethernet, at, vlan: None, bytes, length: bytes.len() as u32 };
-        writer.packet(&frame).unwrap();
-    };
-    while let Some(frame) = reader.next_frame() {
-        match held.take() {
-            None if frame.bytes.len() >= FULL => held = Some((frame.at, frame.bytes.to_vec())),
-            None => write(frame.at, frame.bytes),
-            Some((at, first)) => {
-                let follows = frame.bytes.len() >= FULL && head(frame.bytes) == head(&first);
-                let (one, other) =
-                    if follows { (frame.bytes, &first[..]) } else { (&first[..], frame.bytes) };
-                turned += usize::from(follows);
-                write(at, one);
-                write(frame.at, other);
-            }
-        }
-    }
-    if let Some((at, last)) = held {
-        write(at, &last);
-    }
-    assert!(turned > 100, "only {turned} segments were overtaken");
-    fs::write(&place, writer.into_inner()).unwrap();
-    place
-}
-
-/// What is the same in all segments of one direction: both hardware addresses, the version of IP, and the ports where they
-/// stand behind its header.
-fn head(frame: &[u8]) -> (&[u8], &[u8]) {
-    let ports = if frame[12..14] == [0x86, 0xdd] { 54 } else { 34 };
-    (&frame[..15], &frame[ports..ports + 4])
+#[test]
+fn http_exchanges_are_those_of_tshark_where_segments_are_sent_again() {
+    let Some(plain) = captured_once() else { return };
+    let more = sent_again(plain);
+    same(
+        "HTTP exchanges",
+        exchanges(&scanned(&more)),
+        exchanges_of_tshark(&once(&more, "peers-once-more.pcapng")),
+    );
 }
 
 fn exchanges_of_tshark(file: &Path) -> Vec<Exchange> {
@@ -169,7 +128,7 @@ fn without_port(host: &str) -> String {
 
 #[test]
 fn bodies_have_the_size_that_their_length_says() {
-    let Some(file) = captured() else { return };
+    let (Some(file), Some(plain)) = (captured(), captured_once()) else { return };
     // A packet with several answers does not say which length is whose.
     let filter =
         "http.response && http.content_length && !(http.response.code < 200) && !(http.response.code == 304)";
@@ -180,7 +139,8 @@ fn bodies_have_the_size_that_their_length_says() {
         "http.request.method",
         "http.response_for.uri",
     ];
-    let rows = seen(file, filter, &fields).into_iter().filter(|row| row.all("http.response.code").len() == 1);
+    let rows =
+        seen(plain, filter, &fields).into_iter().filter(|row| row.all("http.response.code").len() == 1);
     let heads: Vec<_> = records(file)
         .iter()
         .filter_map(|record| match &record.what {

@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod http;
+mod once;
 mod place;
 mod records;
+mod rewrite;
 mod seen;
 mod smtp;
 mod tls;
@@ -20,6 +22,7 @@ use khien_core::{
     traffic::{FlowEnd, MAX_ANSWERS, What},
 };
 
+use once::{Sent, captured_once, segment};
 use place::captured;
 use records::records;
 use seen::{Row, seen};
@@ -43,7 +46,7 @@ fn same<T: Ord + Debug>(what: &str, ours: Vec<T>, theirs: Vec<T>) {
 
 #[test]
 fn dns_messages_are_those_of_tshark() {
-    let Some(file) = captured() else { return };
+    let (Some(file), Some(plain)) = (captured(), captured_once()) else { return };
     let fields = [
         "dns.id",
         "dns.flags.response",
@@ -59,7 +62,7 @@ fn dns_messages_are_those_of_tshark() {
         "dns.soa.mname",
         "dns.count.answers",
     ];
-    let theirs = seen(file, "dns", &fields).into_iter().map(|row| {
+    let theirs = seen(plain, "dns", &fields).into_iter().map(|row| {
         let is_answer = row.one("dns.flags.response") == "1";
         let ends = if is_answer { (row.to(), row.from()) } else { (row.from(), row.to()) };
         let code = if is_answer { row.one("dns.flags.rcode") } else { String::new() };
@@ -143,22 +146,15 @@ type Pair = (String, String);
 #[test]
 fn bytes_that_tcp_carried_are_counted_once_as_tshark_does() {
     let Some(file) = captured() else { return };
-    let mut theirs: BTreeMap<String, (Pair, [u64; 2], bool)> = BTreeMap::new();
-    for row in seen(
-        file,
-        "tcp",
-        &["tcp.stream", "tcp.len", "tcp.analysis.retransmission", "tcp.analysis.keep_alive"],
-    ) {
+    let mut theirs: BTreeMap<String, (Pair, [Sent; 2], [u64; 2])> = BTreeMap::new();
+    for row in seen(file, "tcp", &["tcp.stream", "tcp.seq", "tcp.len"]) {
         let ends = (row.from(), row.to());
-        let (client, ways, is_plain) =
-            theirs.entry(row.one("tcp.stream")).or_insert_with(|| (ends, [0; 2], true));
-        ways[usize::from(row.from() != client.0)] += row.one("tcp.len").parse::<u64>().unwrap();
-        // What part of such a segment is new `tshark` does not say.
-        *is_plain &= row.all("tcp.analysis.retransmission").is_empty()
-            && row.all("tcp.analysis.keep_alive").is_empty();
+        let (client, sent, new) =
+            theirs.entry(row.one("tcp.stream")).or_insert_with(|| (ends, Default::default(), [0; 2]));
+        let way = usize::from(row.from() != client.0);
+        new[way] += sent[way].take(&segment(&row));
     }
-    let theirs: Vec<_> =
-        theirs.into_values().filter(|(.., is_plain)| *is_plain).map(|(e, w, _)| (e, w)).collect();
+    let theirs: Vec<_> = theirs.into_values().map(|(ends, _, new)| (ends, new)).collect();
 
     let ours = records(file).iter().filter_map(|record| {
         let What::Flow(flow) = &record.what else { return None };

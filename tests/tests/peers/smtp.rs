@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use data_encoding::BASE64;
 use khien_core::traffic::What;
 
-use crate::{place::captured, records::records, same, seen::seen};
+use crate::{once::captured_once, place::captured, records::records, same, seen::seen};
 
 /// Who says hello, from whom, to whom, about what, and whether the session goes over to TLS.
 #[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,10 +20,10 @@ struct Letter {
 
 #[test]
 fn letters_are_those_of_tshark() {
-    let Some(file) = captured() else { return };
+    let (Some(file), Some(plain)) = (captured(), captured_once()) else { return };
     let fields = ["tcp.stream", "smtp.req.command", "smtp.req.parameter", "imf.subject"];
     let mut theirs: BTreeMap<String, Letter> = BTreeMap::new();
-    for row in seen(file, "smtp.req || imf", &fields) {
+    for row in seen(plain, "smtp.req || imf", &fields) {
         let letter = theirs.entry(row.one("tcp.stream")).or_default();
         letter.ends = (row.from(), row.to());
         let parameter = row.one("smtp.req.parameter");

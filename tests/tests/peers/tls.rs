@@ -6,6 +6,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use khien_core::{Sha256, traffic::What};
 
 use crate::{
+    once::captured_once,
     place::captured,
     records::records,
     same,
@@ -25,7 +26,7 @@ struct Handshake {
 
 #[test]
 fn tls_handshakes_are_those_of_tshark() {
-    let Some(file) = captured() else { return };
+    let (Some(file), Some(plain)) = (captured(), captured_once()) else { return };
     let fields = [
         "tcp.stream",
         "tls.handshake.type",
@@ -38,7 +39,7 @@ fn tls_handshakes_are_those_of_tshark() {
     ];
     let mut theirs: BTreeMap<String, Handshake> = BTreeMap::new();
     for row in
-        seen(file, "tls.handshake.type == 1 || tls.handshake.type == 2 || tls.handshake.type == 11", &fields)
+        seen(plain, "tls.handshake.type == 1 || tls.handshake.type == 2 || tls.handshake.type == 11", &fields)
     {
         let it = theirs.entry(row.one("tcp.stream")).or_default();
         let types = row.all("tls.handshake.type");
