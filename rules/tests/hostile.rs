@@ -203,8 +203,8 @@ fn a_loop_over_numbers_without_end_is_a_timeout_and_the_scanner_goes_on() {
     let engine = Engine::compile(&pack(text, &[("test.one", "one")]), Scope::File).unwrap();
     let mut scanner = engine.scanner();
 
-    let outcomes =
-        [&b"long enough"[..], b"no"].map(|bytes| scanner.scan(bytes, Duration::from_millis(100)).outcome);
+    let outcomes = [(&b"long enough"[..], Duration::from_millis(100)), (b"no", TIMEOUT)]
+        .map(|(bytes, time)| scanner.scan(bytes, time).outcome);
 
     assert_eq!(outcomes, [ScanOutcome::Timeout, ScanOutcome::Clean]);
 }

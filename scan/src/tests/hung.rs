@@ -5,7 +5,7 @@ use super::{asleep::Asleep, *};
 #[test]
 fn a_file_that_is_never_read_to_its_end_times_out_and_others_are_scanned() {
     let Some(asleep) = Asleep::mount() else { return };
-    let pool = Tested::with(Limits { time: Duration::from_millis(300), ..limits() });
+    let pool = Tested::with(Limits { time: Duration::from_secs(3), ..limits() });
     let (worker, file) = (pool.worker(), File::open(asleep.at("reads")).unwrap());
 
     let hung = pool.runtime.block_on(pool.pool.scan_file(file, &Untrusted::default()));

@@ -51,7 +51,7 @@ fn start(site: &Site, args: &[&str], ready: &str) -> Running {
 /// Runs a program on the client's side; tells its exit code and what it prints.
 fn run(client: &Namespace, program: &str, args: &[&str]) -> (Option<i32>, String) {
     let out =
-        client.command("timeout").args(["30", program]).args(args).stdin(Stdio::null()).output().unwrap();
+        client.command("timeout").args(["120", program]).args(args).stdin(Stdio::null()).output().unwrap();
     (out.status.code(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
 }
 

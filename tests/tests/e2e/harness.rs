@@ -239,6 +239,9 @@ impl<'a> Up<'a> {
         let said = lines(child.stderr.take().unwrap(), |l| Some(l.to_owned()));
         let mut up = Self { site, child, alerts, seen: Vec::new(), said, lines: Vec::new() };
         up.says("Ready");
+        // On a busy machine it is ready before the rules are there: it waits some seconds for them, no more.
+        let has_rules = |agents: &Value| agents[0]["pack"].as_u64().is_some_and(|pack| pack > 0);
+        site.until(&["agent", "list"], "the rule pack", has_rules);
         up
     }
 

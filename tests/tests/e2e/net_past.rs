@@ -15,7 +15,8 @@ use crate::{
 
 /// Runs `khien hunt net --json`, and returns its exit code and its lines.
 fn hunt(site: &Site, args: &[&str]) -> (i32, Vec<Value>) {
-    let (code, out, err) = site.cli(&[&["hunt", "net"], args, &["--json"]].concat());
+    let patience: &[&str] = if args.contains(&"--patience") { &[] } else { &["--patience", "300"] };
+    let (code, out, err) = site.cli(&[&["hunt", "net"], patience, args, &["--json"]].concat());
     let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
     (code, out.lines().map(parse).collect())
 }

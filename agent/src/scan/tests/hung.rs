@@ -7,7 +7,7 @@ mod asleep;
 
 #[test]
 fn a_file_that_is_never_opened_or_read_is_told_and_others_are_scanned() {
-    let pool = Tested::with(Limits { time: Duration::from_millis(500), ..limits() });
+    let pool = Tested::with(Limits { time: Duration::from_secs(3), ..limits() });
     // Goes first: the runtime waits for its threads.
     let Some(asleep) = asleep::Asleep::mount() else { return };
     let (opens, reads) = (asleep.at("opens"), asleep.at("reads"));

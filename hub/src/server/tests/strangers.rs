@@ -96,7 +96,8 @@ async fn a_strangers_connection_ends_after_its_time_and_an_agents_does_not() {
     assert_eq!(client.beats().await.status, StatusCode::OK);
 
     let mut stranger = served.tls(1, None).await.unwrap();
-    stranger.write_all(PREFACE).await.unwrap();
+    // Its time may be over already.
+    stranger.write_all(PREFACE).await.ok();
 
     assert!(is_closed(stranger).await);
     assert_eq!(client.beats().await.status, StatusCode::OK);

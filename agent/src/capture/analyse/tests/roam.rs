@@ -55,7 +55,7 @@ async fn later() {
         let Ok(report) = tokio::time::timeout(AGAIN, reports.recv()).await else { continue };
         let found = match report {
             Some(Report::Detection(found)) => found,
-            Some(Report::Blind { scope, .. }) => {
+            Some(Report::Blind { scope, cause: Reason::InterfaceAway, .. }) => {
                 away.push(scope.to_string());
                 continue;
             }
