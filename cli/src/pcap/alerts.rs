@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 use khien_core::{
     Lang, RuleId, Severity, Sha256, Timestamp, Untrusted,
     capture::{CaptureFinding, Carried, finding_key},
-    detection::{Detection, Subject},
+    detection::{Detection, Pattern, Subject},
     event::{Direction, Excerpt, FlowFacts, MAX_EXCERPTS},
     text::Words,
     time,
@@ -97,6 +97,7 @@ impl Alerts {
                 alert.count += 1;
                 alert.first_seen = alert.first_seen.min(found.at);
                 alert.last_seen = alert.last_seen.max(found.at);
+                alert.renew(found.subject);
                 None
             }
             Entry::Vacant(_) if is_full => {
@@ -168,6 +169,18 @@ fn fresh(found: Found, capture: &Untrusted, ready: &Ready) -> Alert {
 }
 
 impl Alert {
+    /// Takes over what says more than what came before it: of many pairs of hosts each finding counts all so far.
+    fn renew(&mut self, subject: Subject) {
+        let Subject::Traffic(found) = &subject else { return };
+        if !matches!(found.what, Pattern::EvasionSpread { .. }) {
+            return;
+        }
+        self.what = Some(found.words());
+        if let Some(kept) = &mut self.subject {
+            **kept = subject;
+        }
+    }
+
     /// Returns what a hub is told of it; none if that was not kept.
     pub(super) fn finding(self, pack: u64) -> Option<CaptureFinding> {
         let subject = *self.subject?;
