@@ -204,3 +204,50 @@ impl Alert {
         format!("{}  {at}  {}: {place}{inside}", self.rule, self.capture)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use khien_core::detection::TrafficSubject;
+
+    use super::*;
+
+    fn spread(pairs: u64) -> Subject {
+        Subject::Traffic(TrafficSubject {
+            what: Pattern::EvasionSpread { pairs, seconds: 60 },
+            client: "10.0.0.5".parse().unwrap(),
+            server: None,
+            service: None,
+            name: None,
+            flows: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn of_many_pairs_of_hosts_the_last_count_is_told_and_sent() {
+        let said = |text: &str| Words { vi: text.to_owned(), en: text.to_owned() };
+        let mut alert = Alert {
+            rule: "khien.net.evasion".parse().unwrap(),
+            title: said("a"),
+            severity: Severity::High,
+            capture: "a.pcap".into(),
+            path: None,
+            sha256: None,
+            flow: None,
+            flows: Vec::new(),
+            what: None,
+            excerpts: Vec::new(),
+            technique: None,
+            explanation: said("a"),
+            next_step: said("a"),
+            first_seen: Timestamp::UNIX_EPOCH,
+            last_seen: Timestamp::UNIX_EPOCH,
+            count: 1,
+            subject: Some(Box::new(spread(1))),
+        };
+
+        [2, 4, 8].into_iter().for_each(|pairs| alert.renew(spread(pairs)));
+
+        assert!(alert.line(Lang::En).contains(" 8 more pairs "), "{}", alert.line(Lang::En));
+        assert_eq!(alert.finding(7).unwrap().detection.subject, spread(8));
+    }
+}
