@@ -24,7 +24,7 @@ use crate::{
     route::{Gate, Part},
 };
 
-/// The most text of sources with rules for streams of which a sieve is made in bounds: thirty times that of the shipped pack.
+/// The most text of sources with rules for streams of which a sieve is made in bounds: thirty times all of the shipped pack's.
 const MOST_TEXT: usize = 4 << 20;
 
 /// What a pack's rules for streams need. Where nothing is known ([`Default`]) it lets everything through.

@@ -19,7 +19,7 @@ use khien_rules::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-/// How long making it may take: a hundred times what the shipped pack takes.
+/// How long making it may take; that of the shipped pack takes tens of milliseconds.
 const MOST_TIME: Duration = Duration::from_secs(20);
 /// How much longer it is waited for: one source of the pack may have been begun.
 const GRACE: Duration = Duration::from_secs(10);
