@@ -22,7 +22,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tracing::info;
 
 use super::{
-    Lasting, Links, NetConfig, StreamScanner,
+    Lasting, Links, MAX_INTERFACES, NetConfig, StreamScanner,
     analyse::stopped,
     coverage,
     interface::{LOOPBACK, There},
@@ -164,12 +164,24 @@ impl Watched {
         let is_new = !new.is_empty();
         let is_over = |since: &Instant| is_new || now.duration_since(*since) >= gone_for;
         let leaves = |name: &String| self.gone.get(name).is_some_and(is_over);
-        let (left, mut names): (Vec<_>, Vec<_>) = self.names.drain(..).partition(leaves);
+        let (mut left, mut names): (Vec<_>, Vec<_>) = self.names.drain(..).partition(leaves);
         names.extend(new);
+        left.extend(over(&mut names, &routed));
         self.names = names;
         self.gone.retain(|name, _| !left.contains(name));
         Change { is_new, left }
     }
+}
+
+/// Takes out what is too much: of those without a route the ones that were watched first.
+fn over(names: &mut Vec<String>, routed: &[String]) -> Vec<String> {
+    let mut most = names.len().saturating_sub(MAX_INTERFACES);
+    let makes_room = |name: &mut String| {
+        let makes_room = most > 0 && !routed.contains(name);
+        most -= usize::from(makes_room);
+        makes_room
+    };
+    names.extract_if(.., makes_room).collect()
 }
 
 impl Running {
@@ -244,6 +256,19 @@ mod tests {
         let all = looked(&looks);
 
         assert_eq!(all[99], (change(true, &["tun98"]), "lo tun99".to_owned()));
+    }
+
+    #[test]
+    fn of_too_many_those_without_a_route_make_room_for_the_one_that_has_it() {
+        let names: Vec<_> = (0..40).map(|n| format!("eth{n}")).collect();
+        let others: Vec<_> = names.iter().map(String::as_str).collect();
+        let looks: Vec<_> = names.iter().map(|name| there(&["lo", name], &others)).collect();
+
+        let all = looked(&looks);
+
+        assert!(all.iter().all(|(_, names)| names.split(' ').count() <= MAX_INTERFACES));
+        assert_eq!(all[39].0, change(true, &["eth8"]));
+        assert!(all[39].1.starts_with("lo eth9 ") && all[39].1.ends_with(" eth39"), "{}", all[39].1);
     }
 
     #[test]
