@@ -40,6 +40,7 @@ use crate::{config::Home, health::Meter, packets::Packets, records::Records, sto
 use analyse::Analyst;
 use eyes::Eyes;
 use filter::Cut;
+use lasting::Lasting;
 use look::{Looker, Seen, Waiting};
 use sensor::{Line, Sensor};
 use shunt::Marks;
@@ -49,6 +50,7 @@ mod batch;
 mod eyes;
 mod filter;
 mod interface;
+mod lasting;
 mod look;
 mod loss;
 mod plain;
@@ -63,7 +65,7 @@ mod tally;
 mod tap;
 
 pub(crate) use filter::Trusted;
-pub(crate) use interface::default_interfaces;
+pub(crate) use interface::interfaces;
 pub(crate) use roam::Roaming;
 pub(crate) use source::Way;
 
@@ -152,11 +154,20 @@ impl StreamScanner for Pool {
 /// fails for an interface: one that cannot be read is stated as blind, with the reason, and tried again if that can help.
 /// Without a thread that looks there is no task, and all are blind.
 pub(crate) async fn start<S: StreamScanner>(
-    mut config: NetConfig,
+    config: NetConfig,
     scanner: Arc<S>,
     links: Links,
 ) -> Option<JoinHandle<()>> {
-    // Those that join later stand behind those that were there: kept packets know their interface by its place.
+    start_anew(config, scanner, links, &mut Lasting::default()).await
+}
+
+/// The same, where capture may have been before: what was counted goes on.
+async fn start_anew<S: StreamScanner>(
+    mut config: NetConfig,
+    scanner: Arc<S>,
+    links: Links,
+    lasting: &mut Lasting,
+) -> Option<JoinHandle<()>> {
     let mut known = HashSet::new();
     let wanted = config.promiscuous.iter().chain(&config.interfaces).filter(|name| known.insert(*name));
     config.interfaces = wanted.cloned().collect();
@@ -172,12 +183,13 @@ pub(crate) async fn start<S: StreamScanner>(
     }
     let threads = threads(config.threads, config.interfaces.len());
     config.threads = threads;
-    let lines = lines(&config);
+    let lines = lines(&config, lasting);
     let (mut inlets, batches) = batch::lanes(lines.len() * threads);
     let (out, seen) = mpsc::channel(look::QUEUE);
     let (waiting, marks) = (Arc::new(Waiting::default()), Arc::new(Marks::default()));
     let tallies = lines.iter().map(|line| Arc::clone(&line.tally)).collect();
-    let eyes = Eyes::new(&config, Arc::clone(&marks), &links).counting(tallies);
+    let eyes = Eyes::new(&config, Arc::clone(&marks), &links);
+    let eyes = eyes.counting(tallies).numbering(lasting.flows());
     let named = eyes.named();
     let looker = Looker { eyes, waiting: Arc::clone(&waiting), out, held: Seen::default() };
     let looker = looker.start(batches).inspect_err(|error| blind(&lines, error, &links.meter)).ok()?;
@@ -224,7 +236,7 @@ fn threads(wanted: usize, interfaces: usize) -> usize {
 }
 
 /// Returns what the threads of each interface share.
-fn lines(config: &NetConfig) -> Vec<Line> {
+fn lines(config: &NetConfig, lasting: &mut Lasting) -> Vec<Line> {
     let cut = Arc::new(Cut { own: config.hub.clone(), trusted: config.trusted.clone() });
     let line = |interface: &String| Line {
         interface: interface.clone(),
@@ -233,7 +245,8 @@ fn lines(config: &NetConfig) -> Vec<Line> {
         group: (config.threads > 1).then(Arc::default),
         way: config.way,
         less: Arc::default(),
-        tally: Arc::default(),
+        tally: lasting.tally(interface),
+        is_given_up: lasting.begin(interface),
     };
     config.interfaces.iter().map(line).collect()
 }

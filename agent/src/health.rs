@@ -115,6 +115,12 @@ impl Meter {
         all.insert(wire.interface.clone(), wire);
     }
 
+    /// Takes back all that was stated of an interface: it is not there any more.
+    pub(crate) fn forget_wire(&self, interface: &Untrusted) {
+        self.uncover(Sensor::Network, interface);
+        self.wires.lock().unwrap_or_else(PoisonError::into_inner).remove(interface);
+    }
+
     /// States which pack is loaded.
     pub(crate) fn loaded(&self, pack: u64) {
         self.scans.lock().unwrap_or_else(PoisonError::into_inner).loaded(pack);

@@ -16,7 +16,7 @@ use khien_core::{
     reason::{Reason, quoted},
     signature::{OperatorKey, Signed},
 };
-use khien_rules::{compiled, indicator::network::Network, sieve::Sieve};
+use khien_rules::{compiled, indicator::network::Network};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use khien_scan::{Compiled, Pool, trim};
@@ -27,6 +27,8 @@ use crate::{
     spool::Spool,
     uplink::Hub,
 };
+
+mod sieve;
 
 const FILE: &str = "pack.json";
 /// The compiled form of the pack, as it came.
@@ -158,21 +160,23 @@ impl Packs {
         let pack = Arc::new(release.pack);
         let ready = self.pool.load_with(Arc::clone(&pack), compiled).await;
         ready.map_err(|why| Reason::PackNotLoaded { version, because: Box::new(why) })?;
+        // No sieve yet: that of the pack before holds nothing back any more, and everything passes.
         let lists = Network::new(&pack, self.pool.lists(), Timestamp::now());
-        let lists = lists.with_streams(Sieve::of_streams(&pack));
         for (rule, error) in lists.broken() {
             tracing::error!(%rule, %error, "a list of the pack cannot be read");
         }
         if lists.refused() > 0 {
             tracing::warn!(entries = lists.refused(), "entries of the pack's lists are too wide or no names");
         }
-        self.lists.send_replace(Arc::new(lists));
+        let lists = Arc::new(lists);
+        self.lists.send_replace(Arc::clone(&lists));
         let policy = pack.policy.clone().unwrap_or_else(khien_rules::base_policy);
         self.policy.send_replace(Some(Arc::new(policy)));
         // Last: who is told the version may count on all of it.
         self.version.store(version, Ordering::Release);
         self.meter.loaded(version);
         self.loaded.send_replace(true);
+        sieve::give(pack, &lists, self.pool.scanning()).await;
         Ok(version)
     }
 

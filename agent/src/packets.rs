@@ -46,11 +46,13 @@ const LOOK: Duration = Duration::from_secs(2);
 const BREATH: Duration = Duration::from_micros(50);
 /// What a packet costs in a file beside its bytes, at the most.
 const OVERHEAD: u64 = 40;
+/// The most names of interfaces that are remembered: tunnels may come and go all the year.
+const MOST_NAMES: usize = 1_024;
 
 /// A frame as it comes by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
-    /// On which interface, by its place.
+    /// On which interface, by the number that [`Packets::name`] gave it.
     pub(crate) interface: usize,
     /// How it begins.
     pub(crate) link: Link,
@@ -79,6 +81,7 @@ type Frame = (Facts, Vec<u8>);
 #[derive(Debug)]
 struct Kept {
     ring: Ring,
+    /// All interfaces that there were, in the order of their numbers.
     names: Vec<String>,
     holds: Holds,
 }
@@ -99,11 +102,20 @@ impl Packets {
         Self(Arc::new(Mutex::new(Kept { ring, names, holds })))
     }
 
-    /// Names the interfaces, in their places. Capture begins, perhaps anew: its flows are numbered from the first one then.
-    pub(crate) fn name(&self, interfaces: Vec<String>) {
-        let mut kept = self.locked();
-        kept.names = interfaces;
-        kept.holds.begin_anew();
+    /// Names the interfaces of capture, and returns the number of each. One that was there before has its number again, since what
+    /// is kept knows its interface by that, whichever there are when capture begins anew.
+    pub(crate) fn name(&self, interfaces: &[String]) -> Vec<usize> {
+        let names = &mut self.locked().names;
+        let number = |name: &String| {
+            let known = names.iter().position(|known| known == name);
+            known.unwrap_or_else(|| {
+                // Beyond the most all have the same number, and no name.
+                let number = names.len();
+                names.extend((number < MOST_NAMES).then(|| name.clone()));
+                number
+            })
+        };
+        interfaces.iter().map(number).collect()
     }
 
     /// Keeps a frame, in the place of the oldest ones.

@@ -24,7 +24,8 @@ use std::{os::unix::ffi::OsStrExt, path::Path, sync::Arc, sync::atomic::Ordering
 
 use anyhow::Result;
 use khien_core::{
-    Lang, Untrusted,
+    Lang, RuleId, Untrusted,
+    api::CaptureTaken,
     capture::{Capture, CaptureEnd, MOST_ALERTS},
     text::pcap as t,
 };
@@ -41,12 +42,15 @@ use crate::{
     scan::{Ended, Wish, asked_to_stop},
     told::{Told, system},
 };
-use case::{Case, Parcel};
+use case::{Case, Parcel, Sent};
 use events::{Events, STANDARD};
 use hashed::Hashed;
 use look::{Look, Looked, Opened};
 use rules::Ready;
 use told::{Seen, Teller};
+
+/// The most rules that one line names.
+const MOST_SHOWN: usize = 8;
 
 /// What all files are looked at with.
 struct Run {
@@ -166,12 +170,13 @@ impl Run {
         let parcel = parcel(path, looked, hashed, case.pack, self.lang);
         let sent = parcel.and_then(|parcel| self.runtime.block_on(case.deliver(path, parcel)));
         match sent {
-            Ok(sent) if self.json => print_json_line(&json!({ "sent": sent })),
             Ok(sent) => {
-                let taken = &sent.taken;
-                self.teller.say(&t::SENT.with(self.lang, &[&taken.added, &sent.incident, &taken.known]));
-                if taken.left_out > 0 {
-                    self.teller.say(&t::LEFT_OUT.with(self.lang, &[&taken.left_out, &MOST_ALERTS]));
+                match self.json {
+                    true => print_json_line(&json!({ "sent": sent }))?,
+                    false => self.tell_taken(&sent),
+                }
+                if let Some(why) = unknown(&sent.taken, self.lang) {
+                    self.owe(path, why);
                 }
                 Ok(())
             }
@@ -179,17 +184,29 @@ impl Run {
         }
     }
 
-    fn not_sent(&mut self, path: &Path, why: Stop) -> Result<()> {
-        let file = shown(path);
-        if self.json {
-            print_json_line(&json!({ "not_sent": { "capture": file, "error": why.what } }))?;
+    fn tell_taken(&mut self, sent: &Sent) {
+        let taken = &sent.taken;
+        self.teller.say(&t::SENT.with(self.lang, &[&taken.added, &sent.incident, &taken.known]));
+        if taken.left_out > 0 {
+            self.teller.say(&t::LEFT_OUT.with(self.lang, &[&taken.left_out, &MOST_ALERTS]));
         }
+    }
+
+    fn not_sent(&mut self, path: &Path, why: Stop) -> Result<()> {
+        if self.json {
+            print_json_line(&json!({ "not_sent": { "capture": shown(path), "error": why.what } }))?;
+        }
+        self.owe(path, why);
+        Ok(())
+    }
+
+    /// Remembers that something of a file did not reach the hub, and the first reason.
+    fn owe(&mut self, path: &Path, why: Stop) {
         // What the hub said is what to act on; else the same once more will do.
         let next =
             if why.problem.is_some() { why.next.clone() } else { t::NEXT_SEND.get(self.lang).to_owned() };
         let (files, _) = self.unsent.get_or_insert_with(|| (Vec::new(), Stop { next, ..why }));
-        files.push(file.to_string());
-        Ok(())
+        files.push(shown(path).to_string());
     }
 
     fn why(&self, why: &NotPackets) -> String {
@@ -199,6 +216,15 @@ impl Run {
             NotPackets::Unreadable(e) => system(e, self.lang),
         }
     }
+}
+
+/// Says which findings the hub did not take because its pack is another one by now.
+fn unknown(taken: &CaptureTaken, lang: Lang) -> Option<Stop> {
+    let rules: Vec<_> = taken.unknown.keys().take(MOST_SHOWN).map(RuleId::as_str).collect();
+    let more = if taken.unknown.len() > rules.len() { ", …" } else { "" };
+    let count: u64 = taken.unknown.values().sum();
+    let what = t::UNKNOWN_RULES.with(lang, &[&count, &format!("{}{more}", rules.join(", "))]);
+    (count > 0).then(|| Stop::new(Exit::Unreachable, what, t::NEXT_SEND.get(lang)))
 }
 
 /// Puts together what a hub is told of a file. What was broken off is not told: another look would find more.
@@ -212,7 +238,7 @@ fn parcel(path: &Path, looked: Looked, hashed: Hashed, pack: u64, lang: Lang) ->
     let (findings, left_out) = case::chosen(alerts, pack);
     let left_out = left_out + uncounted;
     let (first, last) = seen.span.unzip();
-    let end = CaptureEnd { packets: seen.packets.packets, first, last, left_out, gaps: seen.gaps() };
+    let end = CaptureEnd { packets: seen.packets.packets, first, last, left_out, gaps: seen.gaps(), pack };
     Ok(Parcel { capture: Capture { name: shown(path), sha256 }, findings, end })
 }
 

@@ -41,10 +41,13 @@
 //!
 //! Errors are a [`Problem`](crate::protocol::Problem) with 400, 403, 404, 409, 413 or 500.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AlertId, IncidentId, Nonce, OrderId, RunId, SealKey, Sha256, StepId, Timestamp, Untrusted,
+    AgentId, AlertId, IncidentId, Nonce, OrderId, RuleId, RunId, SealKey, Sha256, StepId, Timestamp,
+    Untrusted,
     alert::{Alert, Verdict},
     asset::{Agent, ScanProgress},
     capture::{Capture, CaptureEnd, CaptureFinding},
@@ -121,7 +124,7 @@ pub struct ReportDrafted {
 ///
 /// At most [`MOST_FINDINGS`](crate::capture::MOST_FINDINGS) in one request, each of at most
 /// [`MAX_FINDING`](crate::capture::MAX_FINDING) bytes. 409 if the file was taken in for another incident or the incident is
-/// closed, 400 for a finding that no file of packets shows or whose rule the current pack does not have.
+/// closed, 400 for a finding that no file of packets shows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendCapture {
     /// The file.
@@ -137,7 +140,7 @@ pub struct SendCapture {
 }
 
 /// What became of the findings of one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CaptureTaken {
     /// Alerts that are new.
     pub added: u64,
@@ -147,6 +150,9 @@ pub struct CaptureTaken {
     pub left_out: u64,
     /// All alerts of the file so far.
     pub alerts: u64,
+    /// Rules that the current pack does not have, and how many findings each had, of which nothing was made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown: BTreeMap<RuleId, u64>,
 }
 
 /// Starts a playbook run. The mandate allows the orders up to the first approval.

@@ -67,6 +67,9 @@ pub struct CaptureEnd {
     /// What could not be looked at.
     #[serde(default)]
     pub gaps: Gaps,
+    /// The version of the pack against which the file was held; 0 from programs that do not say it.
+    #[serde(default)]
+    pub pack: u64,
 }
 
 /// What of a file could not be looked at: none of it reads as clean.
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_comes_back_from_json_and_an_older_end_has_no_gaps() {
+    fn a_finding_comes_back_from_json_and_an_older_end_has_no_gaps_and_no_pack() {
         let one = found("webshell.php.test", flow());
 
         let json = serde_json::to_string(&one).unwrap();
@@ -191,6 +194,7 @@ mod tests {
             serde_json::from_str(r#"{"packets":7,"first":null,"last":null,"left_out":0}"#).unwrap();
 
         assert_eq!(serde_json::from_str::<CaptureFinding>(&json).unwrap(), one);
+        assert_eq!(end.pack, 0);
         assert!(end.gaps.is_none() && !Gaps { missing: 1, ..end.gaps }.is_none());
     }
 }

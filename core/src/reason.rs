@@ -473,6 +473,11 @@ pub enum Reason {
     NoSuchPackets,
     /// The agent keeps no records of the network.
     RecordsNotKept,
+    /// As many searches of the records wait as may.
+    TooManySearches {
+        /// How many.
+        limit: u64,
+    },
 
     // Files that orders are about.
     /// The path is not a plain absolute one.

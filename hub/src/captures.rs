@@ -58,7 +58,7 @@ pub(crate) fn take(
 ) -> Result<CaptureTaken, Fault> {
     runs::check_open(tx, incident)?;
     let pack = desk.pack.ok_or(Fault::Conflict(Cause::NoPack))?;
-    if let Some(stranger) = wanted.findings.iter().find(|f| !is_known(f, pack)) {
+    if let Some(stranger) = wanted.findings.iter().find(|f| !f.is_of_packets()) {
         let rule = Untrusted::from(stranger.detection.rule.as_str());
         return Err(Fault::Bad(Cause::CaptureFinding { rule, pack: pack.version }));
     }
@@ -66,7 +66,11 @@ pub(crate) fn take(
     let mut row = before.clone();
     let mut taken = CaptureTaken::default();
     for finding in wanted.findings {
-        add(tx, desk, &mut row, finding, &mut taken)?;
+        match is_described(&finding, pack) {
+            true => add(tx, desk, &mut row, finding, &mut taken)?,
+            // The pack is another one than that against which the file was held: the others are of use all the same.
+            false => *taken.unknown.entry(finding.detection.rule).or_default() += 1,
+        }
     }
     taken.alerts = row.alerts;
     if before.alerts == 0 && row.alerts > 0 && wanted.end.is_none() {
@@ -78,9 +82,12 @@ pub(crate) fn take(
         let revision = tx.next_revision();
         tx.touch_incident(incident, revision)?;
     }
-    if let Some(end) = wanted.end.filter(|_| row.told != Some(row.alerts)) {
-        tell(tx, desk, &row, &end, taken.left_out)?;
-        row.told = Some(row.alerts);
+    // The same again is no news; more alerts are, and so is another look that saw more of the file, or less.
+    if let Some(end) = wanted.end.filter(|end| row.told != Some(row.alerts) || row.end.as_ref() != Some(end))
+    {
+        let unknown: u64 = taken.unknown.values().sum();
+        tell(tx, desk, &row, &end, taken.left_out.saturating_add(unknown))?;
+        (row.told, row.end) = (Some(row.alerts), Some(end));
     }
     if row != before || row.told.is_none() {
         tx.put_capture(&row)?;
@@ -88,10 +95,10 @@ pub(crate) fn take(
     Ok(taken)
 }
 
-/// Tells whether a file of packets can show it and the team's pack or this program describes it.
-fn is_known(finding: &CaptureFinding, pack: &Pack) -> bool {
+/// Tells whether the team's pack or this program describes what was found.
+fn is_described(finding: &CaptureFinding, pack: &Pack) -> bool {
     let rule = &finding.detection.rule;
-    finding.is_of_packets() && (rule.as_str().starts_with("khien.") || pack.rule(rule).is_some())
+    rule.as_str().starts_with("khien.") || pack.rule(rule).is_some()
 }
 
 /// Returns what is known of the file. Who names it first names it for good.
@@ -106,7 +113,7 @@ fn row(tx: &dyn Read, incident: IncidentId, wanted: &SendCapture) -> Result<Capt
             let host = host.filter(|host| !host.raw().is_empty()).unwrap_or_else(|| name.clone());
             let agency = agency(tx, incident)?;
             let capture = Capture { name, sha256 };
-            Ok(CaptureRow { capture, incident, host, agency, alerts: 0, told: None })
+            Ok(CaptureRow { capture, incident, host, agency, alerts: 0, told: None, end: None })
         }
     }
 }

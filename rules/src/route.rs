@@ -125,9 +125,9 @@ impl Routed {
 }
 
 impl Gate {
-    /// Reads what the rules of some parts need. `None`: they cannot be read, and may match anything.
-    pub(crate) fn of(parts: &[Part<'_>]) -> Option<Self> {
-        let needs: Vec<_> = plan::needs(parts)?.into_iter().map(|need| (need, 0)).collect();
+    /// Reads what the rules of some parts need. `None`: they cannot be read, or it was not to go on, and may match anything.
+    pub(crate) fn of(parts: &[Part<'_>], goes_on: &dyn Fn() -> bool) -> Option<Self> {
+        let needs: Vec<_> = plan::needs(parts, goes_on)?.into_iter().map(|need| (need, 0)).collect();
         Some(Self(Table::new(Parts::of(&needs))))
     }
 

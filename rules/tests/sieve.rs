@@ -1,10 +1,21 @@
 //! What the sieve of a pack's rules for streams lets through: all that a rule may match.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
 use khien_core::{
     RuleId, Timestamp,
     bundle::{Pack, Source},
 };
-use khien_rules::{base_pack, sample, sieve::Sieve};
+use khien_rules::{
+    base_pack, sample,
+    sieve::{NoSieve, Sieve},
+};
 
 #[test]
 fn every_rule_for_streams_of_the_shipped_pack_needs_something_that_usual_traffic_has_not() {
@@ -57,6 +68,36 @@ fn a_rule_that_leans_on_a_private_one_of_another_source_is_not_lost() {
     pack.sources.insert(0, Source { name: "helper.yar".to_owned(), text });
 
     assert!(Sieve::of_streams(&pack).may_match(b"first-word second-word"));
+}
+
+#[test]
+fn a_sieve_in_bounds_holds_back_the_same_and_is_none_where_it_takes_too_much() {
+    let shipped = base_pack(Timestamp::UNIX_EPOCH);
+    let (late, soon) = (Instant::now() + Duration::from_secs(600), Instant::now());
+
+    let sieve = Sieve::of_streams_by(&shipped, late).unwrap();
+
+    assert!(sieve.may_match(&sample::eicar()) && !sieve.may_match(&[0; 70_000]));
+    let why = |pack, until| Sieve::of_streams_by(pack, until).unwrap_err();
+    assert_eq!(why(&shipped, soon), NoSieve::TooLate);
+    let (broken, long) = (pack("rule one { condition: "), "x".repeat(4 << 20));
+    assert_eq!(why(&broken, late), NoSieve::Unreadable);
+    let long = pack(&format!("rule one {{ condition: true }} // {long}"));
+    assert!(matches!(why(&long, late), NoSieve::TooLarge { size } if size > 4 << 20));
+}
+
+#[test]
+fn while_scans_are_made_with_another_pack_than_its_own_everything_passes() {
+    let scanning = Arc::new(AtomicU64::new(1));
+    let mut pack = pack("rule one { strings: $a = \"first-word\" condition: $a }");
+    pack.version = 1;
+    let sieve = Sieve::of_streams(&pack).while_scanning_with(1, Arc::clone(&scanning));
+    let other = b"a rule of the next pack may match this";
+    assert!(!sieve.may_match(other) && sieve.may_match(b"the first-word"));
+
+    scanning.store(2, Ordering::Release);
+
+    assert!(sieve.may_match(other));
 }
 
 /// The shipped pack with one rule for streams in place of its own.

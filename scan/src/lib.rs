@@ -40,7 +40,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -155,6 +155,8 @@ pub struct Pool {
     patience: Duration,
     gauge: Arc<dyn Gauge>,
     current: watch::Sender<Option<Arc<Generation>>>,
+    /// The version of the pack with which the next scan is made, told before it is.
+    scanning: Arc<AtomicU64>,
     loading: tokio::sync::Mutex<()>,
 }
 
@@ -206,6 +208,7 @@ impl Pool {
             patience: PATIENCE,
             gauge,
             current: watch::Sender::new(None),
+            scanning: Arc::default(),
             loading: tokio::sync::Mutex::new(()),
         }
     }
@@ -273,6 +276,8 @@ impl Pool {
         for (rule, error) in generation.sets.broken() {
             tracing::error!(%rule, %error, "a list of the pack cannot be read");
         }
+        // Before the first scan with it: who holds pieces back by the rules of another pack must not any more.
+        self.scanning.store(version, Ordering::Release);
         self.current.send_replace(Some(generation));
         Ok(())
     }
@@ -372,6 +377,13 @@ impl Pool {
     #[must_use]
     pub fn largest(&self) -> u64 {
         self.limits.size
+    }
+
+    /// Returns the version of the pack with which scans are made, 0 for none, wherever it is read. It is told before the first scan
+    /// with that pack.
+    #[must_use]
+    pub fn scanning(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.scanning)
     }
 
     /// Returns the version of the loaded pack; 0 is none.

@@ -67,6 +67,7 @@ pub struct Detectors {
     tunnels: tunnel::Tunnels,
     firsts: first::Firsts,
     evasions: evasion::Evasions,
+    spread: evasion::Spread,
     resolved: resolved::Resolved,
     told: Once<Told>,
     /// How often each detector spoke of each client, and since when.
@@ -90,6 +91,7 @@ impl Detectors {
             tunnels: tunnel::Tunnels::new(),
             firsts: first::Firsts::new(),
             evasions: evasion::Evasions::new(),
+            spread: evasion::Spread::new(),
             resolved: resolved::Resolved::new(),
             told: Once::new(REMEMBERED),
             counted: Table::new(MAX_COUNTED),
@@ -108,6 +110,7 @@ impl Detectors {
         self.beacons = beacon::Beacons::new();
         self.tunnels = tunnel::Tunnels::new();
         self.evasions = evasion::Evasions::new();
+        self.spread = evasion::Spread::new();
         self.told = Once::new(REMEMBERED);
         self.counted = Table::new(MAX_COUNTED);
     }
@@ -215,13 +218,18 @@ impl Detectors {
         if now.saturating_sub(*since).unsigned_abs() > hold {
             (*since, *count) = (now, 0);
         }
-        // What is too much now was told to nobody, and may be later.
-        if *count >= most || !self.told.is_new(told(rule, &subject), since_epoch, Duration::from_millis(hold))
-        {
-            return;
-        }
-        *count += 1;
-        out.push(Finding { rule: id, at, subject: Subject::Traffic(subject) });
+        let key = told(rule, &subject);
+        let subject = if *count < most {
+            let is_new = self.told.is_new(key, since_epoch, Duration::from_millis(hold));
+            *count += u32::from(is_new);
+            is_new.then_some(subject)
+        } else if rule == builtin::NET_EVASION && !self.told.has(&key, since_epoch) {
+            self.spread.see(key, (*since, now), subject)
+        } else {
+            // What is too much now was told to nobody, and may be later.
+            None
+        };
+        out.extend(subject.map(|subject| Finding { rule: id, at, subject: Subject::Traffic(subject) }));
     }
 
     /// Writes what was learnt over days, so that it outlives a restart.

@@ -7,7 +7,15 @@
 //! Pure: takes frames and the time of the capture. Never scans, never reports. Policies, limits and what they leave unseen
 //! stand in `docs/NETWORK.md`.
 
-use std::{cmp::Reverse, collections::BinaryHeap, net::SocketAddr};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use khien_core::{
     Timestamp, Untrusted,
@@ -92,7 +100,8 @@ pub struct Engine {
     now: i64,
     /// When old flows are looked for again.
     sweep_at: i64,
-    flows_seen: u64,
+    /// The number of the last flow that began.
+    numbers: Arc<AtomicU64>,
     /// Memory that flows hold beside their slots.
     held: usize,
     waits: BinaryHeap<Reverse<(i64, Wait)>>,
@@ -132,13 +141,18 @@ impl Engine {
             fragments: Fragments::default(),
             now: i64::MIN,
             sweep_at: i64::MIN,
-            flows_seen: 0,
+            numbers: Arc::default(),
             held: 0,
             waits: BinaryHeap::new(),
             said: Vec::new(),
             counts: Counts::default(),
             quic: quic::Budget::default(),
         }
+    }
+
+    /// Numbers flows by a counter that others go on with: no two flows of all engines that have it share a number.
+    pub fn number_by(&mut self, counter: Arc<AtomicU64>) {
+        self.numbers = counter;
     }
 
     /// Leaves out TCP from and to these ends from now on: the agent's own way to its hub. They are counted.
@@ -269,9 +283,9 @@ impl Engine {
         if self.table.len() >= self.limits.flows.clamp(1, limits::MOST_FLOWS) {
             self.evict(sink);
         }
-        self.flows_seen += 1;
         self.counts.flows += 1;
-        let mut entry = Entry::new(key, self.flows_seen, client, seen.at);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut entry = Entry::new(key, number, client, seen.at);
         entry.around = (!seen.around.is_empty()).then(|| Box::new(seen.around.clone()));
         entry.seen = self.now;
         entry.saw_syn = saw_syn;

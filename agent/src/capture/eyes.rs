@@ -81,6 +81,8 @@ pub(super) struct Eyes {
     unowned: VecDeque<(Instant, Finding)>,
     records: Option<Records>,
     packets: Option<Packets>,
+    /// By which number kept packets know each interface.
+    kept_as: Vec<usize>,
     kept_at: Instant,
     ticked: Timestamp,
     /// What is counted of each interface.
@@ -115,9 +117,7 @@ impl Eyes {
         {
             warn!("what the detectors learnt before cannot be read, they begin anew");
         }
-        if let Some(packets) = &links.packets {
-            packets.name(config.interfaces.clone());
-        }
+        let kept_as = links.packets.as_ref().map(|packets| packets.name(&config.interfaces));
         let owners =
             Owners::new(links.stories.clone()).inspect_err(|error| warn!(%error, "flows have no owners"));
         Self {
@@ -134,6 +134,7 @@ impl Eyes {
             unowned: VecDeque::new(),
             records: links.records.clone(),
             packets: links.packets.clone(),
+            kept_as: kept_as.unwrap_or_default(),
             kept_at: Instant::now(),
             ticked: Timestamp::UNIX_EPOCH,
             tallies: Vec::new(),
@@ -145,6 +146,12 @@ impl Eyes {
     /// Has what is not certain counted, for each interface by its place in the configuration.
     pub(super) fn counting(self, tallies: Vec<Arc<Tally>>) -> Self {
         Self { tallies, ..self }
+    }
+
+    /// Has flows numbered by a counter that outlives these eyes.
+    pub(super) fn numbering(mut self, counter: Arc<AtomicU64>) -> Self {
+        self.engine.number_by(counter);
+        self
     }
 
     /// Counts for an interface what was not certain since the last time this was asked.
@@ -161,6 +168,7 @@ impl Eyes {
         let Batch { interface, link, .. } = *batch;
         let Taken { at, vlan, bytes, length } = *taken;
         if let Some(packets) = &self.packets {
+            let interface = self.kept_as.get(interface).copied().unwrap_or(interface);
             packets.take(&packets::Seen { interface, link, at, vlan, bytes, length });
         }
         self.judge.tick(at);

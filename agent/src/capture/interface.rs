@@ -1,17 +1,36 @@
 //! Which interfaces are looked at when nobody chose: loopback and those of the default routes.
 
-use std::fs;
+use std::{collections::HashSet, fs};
 
 /// Loopback's name on Linux.
 pub(super) const LOOPBACK: &str = "lo";
 const ROUTES_V4: &str = "/proc/net/route";
 const ROUTES_V6: &str = "/proc/net/ipv6_route";
+const DEVICES: &str = "/proc/net/dev";
 const UP: u32 = 0x0001;
 const REJECT: u32 = 0x0200;
 
-/// Returns loopback and the interfaces of the best default routes of IPv4 and IPv6.
-pub(crate) fn default_interfaces() -> Vec<String> {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
+/// The interfaces of a host at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct There {
+    /// Loopback and those of the best default routes of IPv4 and IPv6.
+    pub(super) routed: Vec<String>,
+    /// All that there are; none where that cannot be told.
+    pub(super) all: Option<HashSet<String>>,
+}
+
+/// Looks at the interfaces of this host.
+pub(crate) fn interfaces() -> There {
+    let all = devices(&read(DEVICES));
+    There { routed: routed(), all: (!all.is_empty()).then_some(all) }
+}
+
+/// An unreadable list is an empty one.
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn routed() -> Vec<String> {
     let mut names = vec![LOOPBACK.to_owned()];
     for name in [default_v4(&read(ROUTES_V4)), default_v6(&read(ROUTES_V6))].into_iter().flatten() {
         if !names.contains(&name) {
@@ -19,6 +38,12 @@ pub(crate) fn default_interfaces() -> Vec<String> {
         }
     }
     names
+}
+
+/// Two lines of heads, then `name: numbers …`.
+fn devices(table: &str) -> HashSet<String> {
+    let names = table.lines().filter_map(|line| line.split_once(':'));
+    names.map(|(name, _)| name.trim().to_owned()).collect()
 }
 
 /// `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, numbers in hex but for the metric.
@@ -74,6 +99,18 @@ mod tests {
     #[test]
     fn without_routes_loopback_is_left() {
         assert_eq!((default_v4(""), default_v6("x y\n")), (None, None));
-        assert_eq!(default_interfaces()[0], "lo");
+        assert_eq!(interfaces().routed[0], "lo");
+    }
+
+    #[test]
+    fn all_interfaces_are_read_and_where_there_is_no_list_nothing_is_said() {
+        let table = "Inter-|   Receive                                                |  Transmit\n \
+                      face |bytes    packets errs drop fifo frame compressed multicast|bytes\n\
+                     \x20   lo: 1234 7 0 0 0 0 0 0 1234 7 0 0 0 0 0 0\n\
+                      wg-hanoi:0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+
+        assert_eq!(devices(table), ["lo", "wg-hanoi"].map(str::to_owned).into());
+        assert!(devices("").is_empty());
+        assert!(interfaces().all.is_none_or(|all| all.contains("lo")));
     }
 }

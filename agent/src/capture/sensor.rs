@@ -6,7 +6,10 @@ use std::{
     collections::BTreeMap,
     io, mem,
     panic::{self, AssertUnwindSafe},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -72,6 +75,8 @@ pub(super) struct Line {
     pub(super) less: Arc<Mutex<BTreeMap<usize, Reason>>>,
     /// What is counted.
     pub(super) tally: Arc<Tally>,
+    /// Whether it is not there any more, and not waited for.
+    pub(super) is_given_up: Arc<AtomicBool>,
 }
 
 /// What became of a block.
@@ -95,12 +100,16 @@ impl Sensor {
             0 => format!("capture-{interface}"),
             lane => format!("capture{lane}-{interface}"),
         };
-        let watched = (interface.clone(), Arc::clone(&meter));
+        let watched = (interface.clone(), Arc::clone(&meter), Arc::clone(&self.line.is_given_up));
         let run = move || {
+            let (interface, meter, is_given_up) = watched;
             // Half a sensor must not look like a whole one.
             if panic::catch_unwind(AssertUnwindSafe(|| self.run(stated))).is_err() {
-                let (interface, meter) = watched;
                 meter.cover(coverage(&interface, Sight::Blind, Some(Reason::AgentFailed)));
+            }
+            if is_given_up.load(Ordering::Relaxed) {
+                // Whatever this thread said last.
+                meter.forget_wire(&Untrusted::from(interface.as_str()));
             }
         };
         if let Err(error) = thread::Builder::new().name(name).spawn(run) {
@@ -303,7 +312,8 @@ impl Sensor {
     fn stops(&self) -> bool {
         // A sender that is gone means that the agent is ending.
         let shutdown = &self.links.shutdown;
-        *shutdown.borrow() || shutdown.has_changed().is_err()
+        let is_given_up = self.line.is_given_up.load(Ordering::Relaxed);
+        is_given_up || *shutdown.borrow() || shutdown.has_changed().is_err()
     }
 }
 

@@ -10,7 +10,7 @@ use khien_core::{
     order::{Outcome, Receipt, RecordQuery},
     reason::Reason,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Desk;
 use crate::{
@@ -21,8 +21,8 @@ use crate::{
 
 /// Searches at the same time: each may read the disk for seconds.
 const AT_ONCE: usize = 2;
-/// Searches that wait for those, and go on; with more the orders behind them wait, too.
-const WAITING: usize = 64;
+/// Searches that wait for those, and go on. More are answered as too many at once: no other order waits for a search.
+pub(super) const WAITING: usize = 64;
 
 /// The searches that go on.
 #[derive(Debug)]
@@ -31,6 +31,14 @@ pub(super) struct Searches {
     begun: Arc<Mutex<HashSet<OrderId>>>,
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
+}
+
+/// How one search is answered.
+#[derive(Debug)]
+struct Answers {
+    id: OrderId,
+    spool: Spool,
+    begun: Arc<Mutex<HashSet<OrderId>>>,
 }
 
 impl Default for Searches {
@@ -46,9 +54,20 @@ impl Searches {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(id)
     }
 
+    /// Takes a place among those that wait and go on.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Reason> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| Reason::TooManySearches { limit: WAITING as u64 })
+    }
+
+    /// Returns what answers a search, and forgets it if its answer cannot be noted: the hub asks again.
+    fn answers(&self, id: OrderId, spool: &Spool) -> Answers {
+        Answers { id, spool: spool.clone(), begun: Arc::clone(&self.begun) }
+    }
+
     /// Takes all turns.
     #[cfg(test)]
-    pub(super) fn busy(&self) -> tokio::sync::OwnedSemaphorePermit {
+    pub(super) fn busy(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.running).try_acquire_many_owned(AT_ONCE as u32).expect("nothing runs")
     }
 }
@@ -64,28 +83,35 @@ impl Desk {
         if !self.searches.begin(id) {
             return Ok(());
         }
-        let records = match (&self.records, leave) {
+        let answers = self.searches.answers(id, &self.spool);
+        let taken = match (&self.records, leave) {
             (_, Leave::Look) => Err(Reason::ExpiredBefore),
             (None, Leave::Act) => Err(Reason::RecordsNotKept),
-            (Some(records), Leave::Act) => Ok(records.clone()),
+            (Some(records), Leave::Act) => self.searches.place().map(|place| (place, records.clone())),
         };
-        let records = match records {
-            Ok(records) => records,
-            Err(reason) => return end(&self.spool, id, Outcome::Failed { reason }).await,
+        let (place, records) = match taken {
+            Ok(taken) => taken,
+            Err(reason) => return answers.end(Outcome::Failed { reason }).await,
         };
-        let (running, begun) = (Arc::clone(&self.searches.running), Arc::clone(&self.searches.begun));
-        let place = Arc::clone(&self.searches.places).acquire_owned().await;
-        let spool = self.spool.clone();
+        let running = Arc::clone(&self.searches.running);
         tokio::spawn(async move {
             let _place = place;
             let _turn = running.acquire_owned().await;
-            if let Err(error) = end(&spool, id, outcome(records, query).await).await {
+            if let Err(error) = answers.end(outcome(records, query).await).await {
                 tracing::error!(%error, order = %id, "a search ended, which cannot be noted");
-                // The hub asks again.
-                begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             }
         });
         Ok(())
+    }
+}
+
+impl Answers {
+    async fn end(self, outcome: Outcome) -> Result<(), SpoolError> {
+        let ended = end(&self.spool, self.id, outcome).await;
+        if ended.is_err() {
+            self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        }
+        ended
     }
 }
 

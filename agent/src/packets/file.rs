@@ -26,7 +26,7 @@ pub(super) struct About<'a> {
     pub(super) left_out: u64,
     /// How many frames made room while the others were copied, whatever they were.
     pub(super) overwritten: u64,
-    /// The interfaces, in their places.
+    /// The interfaces, in the order of their numbers.
     pub(super) names: &'a [String],
 }
 

@@ -10,8 +10,6 @@ use super::{Frame, is_of, ring::Ring};
 pub(super) const MOST_HELD: usize = 64;
 /// The most bytes that are held of one of them.
 pub(super) const HELD_BYTES: usize = 256 << 10;
-/// No flow has this number.
-const NONE: u64 = u64::MAX;
 /// Frames of the ring that are looked at for each one that comes: some hundred nanoseconds.
 pub(super) const FOR_EACH: u64 = 32;
 
@@ -48,14 +46,6 @@ impl Holds {
             self.looks.pop_front();
             tracing::debug!("packets of an alert are not held: there are too many alerts");
         }
-    }
-
-    /// Lets go of the numbers of flows, which others get now; what is held stays.
-    pub(super) fn begin_anew(&mut self) {
-        self.held.extend(self.looks.drain(..).map(|(_, held)| Arc::new(held)));
-        let too_many = self.held.len().saturating_sub(MOST_HELD);
-        self.held.drain(..too_many);
-        self.held.iter_mut().for_each(|held| Arc::make_mut(held).flow = NONE);
     }
 
     /// Goes on with what is looked for, so many frames; `false` if there is nothing more to look for.

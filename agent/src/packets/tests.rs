@@ -160,6 +160,44 @@ fn an_alert_costs_nobody_a_walk_through_the_ring_and_holds_its_flow_while_frames
 }
 
 #[test]
+fn what_is_kept_and_what_is_looked_for_stays_when_capture_begins_anew_with_other_interfaces() {
+    let packets = Packets::new(1 << 20);
+    let named = |names: &[&str]| packets.name(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+    let mine = frame("192.0.2.1:5000", "203.0.113.7:443", b"mine");
+    let other = frame("192.0.2.1:5001", "203.0.113.7:443", b"other");
+    let seen =
+        |interface, bytes| Seen { interface, link: Link::Ethernet, at: at(0), vlan: None, bytes, length: 60 };
+    assert_eq!(named(&["tun0", "eth0"]), [0, 1]);
+    (0..100).for_each(|_| packets.take(&seen(0, &other)));
+    packets.take(&seen(1, &mine));
+    packets.hold(&ends(7, "192.0.2.1:5000", "203.0.113.7:443"));
+    let held = || packets.locked().holds.all();
+    assert!(held().is_empty(), "it is looked for while frames come");
+
+    assert_eq!(named(&["eth0", "tun1"]), [1, 2]);
+    (0..100).for_each(|_| packets.take(&seen(2, &other)));
+
+    let [held] = &held()[..] else { panic!("not held") };
+    assert_eq!(held.frames.iter().map(|(facts, _)| facts.interface).collect::<Vec<_>>(), [1]);
+    let mut file = Vec::new();
+    packets.save(&target(60, 1 << 20), at(1), &mut file).unwrap();
+    for name in ["tun0", "eth0", "tun1"] {
+        let times = file.windows(4).filter(|bytes| *bytes == name.as_bytes()).count();
+        assert_eq!(times, 1, "{name}");
+    }
+}
+
+#[test]
+fn names_of_interfaces_are_bounded_and_those_that_are_known_stay() {
+    let packets = Packets::new(1 << 16);
+    let number = |n: usize| packets.name(&[format!("tun{n}")])[0];
+
+    assert!((0..2 * MOST_NAMES).all(|n| number(n) == n.min(MOST_NAMES)));
+
+    assert_eq!((number(3), packets.locked().names.len()), (3, MOST_NAMES));
+}
+
+#[test]
 fn what_alerts_hold_is_bounded() {
     let packets = Packets::new(8 << 20);
     for second in 0..2_000 {

@@ -40,8 +40,9 @@ impl Keeper {
     pub(super) fn run(mut self) {
         loop {
             let Turn { blocks, asked, lost, is_last } = self.inbox.take(WAIT);
-            let unwritten = self.write(&blocks);
-            let lost = self.note_lost(lost.saturating_add(unwritten));
+            let now = Timestamp::now();
+            let unwritten = self.write(&blocks, now);
+            let lost = self.note_lost(lost.saturating_add(unwritten), now);
             asked.into_iter().for_each(|ask| self.answer(ask, lost));
             if is_last {
                 return self.rest();
@@ -50,12 +51,12 @@ impl Keeper {
     }
 
     /// Writes blocks and returns how many records could not be.
-    fn write(&mut self, blocks: &[Block]) -> u64 {
+    fn write(&mut self, blocks: &[Block], now: Timestamp) -> u64 {
         let many: usize = blocks.iter().map(Block::many).sum();
         if many == 0 {
             return 0;
         }
-        match self.store.add(blocks, Timestamp::now()) {
+        match self.store.add(blocks, now) {
             Ok(()) => 0,
             Err(error) => {
                 tracing::error!(%error, records = many, "records of the network are lost");
@@ -66,11 +67,10 @@ impl Keeper {
 
     /// Puts down what was lost beside what was not, so that a search knows of it after the next start, too. Returns what could
     /// not be put down; that is tried again.
-    fn note_lost(&mut self, many: u64) -> u64 {
+    fn note_lost(&mut self, many: u64, now: Timestamp) -> u64 {
         if many == 0 {
             return 0;
         }
-        let now = Timestamp::now();
         let since = *self.unnoted.get_or_insert(now);
         if self.store.note_lost(many, (since.min(now), now)).is_ok() {
             self.unnoted = None;
@@ -107,5 +107,90 @@ impl Drop for Keeper {
             tracing::error!("no more records of the network are kept: their thread ended");
             state_none(&self.meter);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::Duration};
+
+    use super::{
+        super::{
+            Limits,
+            tests::{at, domain, query, tls},
+        },
+        *,
+    };
+
+    const HOUR: i64 = 3_600;
+
+    fn keeper(dir: &Path) -> Keeper {
+        let limits = Limits { days: 90, bytes: 256 << 20 };
+        let store = Store::open(dir.to_owned(), limits, at(0)).unwrap();
+        Keeper { store, inbox: Arc::default(), meter: Arc::default(), unnoted: None }
+    }
+
+    /// Has so many records come, and returns how many are lost without a note of it.
+    fn turn(keeper: &mut Keeper, records: i64, second: i64) -> u64 {
+        (0..records).for_each(|n| keeper.inbox.put([&tls(second + n, "a.example")]));
+        let Turn { blocks, lost, .. } = keeper.inbox.take(Duration::ZERO);
+        let unwritten = keeper.write(&blocks, at(second));
+        keeper.note_lost(lost + unwritten, at(second))
+    }
+
+    /// Has every table refuse rows, as on a full disk, until the answer is dropped.
+    struct Full(rusqlite::Connection);
+
+    impl Full {
+        fn new(dir: &Path) -> Self {
+            let full = Self(rusqlite::Connection::open(dir.join("00000000.records")).unwrap());
+            full.change(|table| {
+                format!("CREATE TRIGGER {table}_full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END")
+            });
+            full
+        }
+
+        fn change(&self, sql: impl Fn(&str) -> String) {
+            ["block", "lost"].iter().for_each(|table| self.0.execute_batch(&sql(table)).unwrap());
+        }
+    }
+
+    impl Drop for Full {
+        fn drop(&mut self) {
+            self.change(|table| format!("DROP TRIGGER {table}_full"));
+        }
+    }
+
+    #[test]
+    fn what_is_lost_on_a_full_disk_is_noted_for_all_that_time_when_there_is_room_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = keeper(dir.path());
+        let full = Full::new(dir.path());
+
+        assert_eq!(turn(&mut keeper, 5, 0), 5, "they are lost, and that could not be put down");
+        assert_eq!(turn(&mut keeper, 2, HOUR), 7, "none is forgotten");
+        drop(full);
+        assert_eq!(turn(&mut keeper, 1, 2 * HOUR), 0, "now it is put down");
+        assert_eq!(turn(&mut keeper, 1, 3 * HOUR), 0, "once");
+
+        let lost = |since| keeper.store.shelf(0).search(&query(domain("a.example"), since, since + 10)).lost;
+        assert_eq!([0, HOUR / 2, HOUR, 2 * HOUR - 10].map(lost), [7; 4], "for all of that time");
+        assert_eq!([-HOUR, 2 * HOUR + 1, 3 * HOUR].map(lost), [0; 3], "and for no other");
+    }
+
+    #[test]
+    fn what_is_lost_later_is_noted_from_then_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = keeper(dir.path());
+        for second in [0, 5 * HOUR] {
+            let full = Full::new(dir.path());
+            assert_eq!(turn(&mut keeper, 3, second), 3);
+            drop(full);
+            assert_eq!(turn(&mut keeper, 1, second + HOUR), 0);
+        }
+
+        let lost = |since| keeper.store.shelf(0).search(&query(domain("a.example"), since, since + 10)).lost;
+
+        assert_eq!([HOUR / 2, 3 * HOUR, 5 * HOUR + HOUR / 2].map(lost), [3, 0, 3]);
     }
 }

@@ -108,13 +108,29 @@ impl Segment {
             }
         }
         live(&tx, now)?;
-        if small.len() >= SMALL_BLOCKS {
-            put_together(&tx, &small)?;
-            small.clear();
-        }
         tx.commit()?;
         (self.span, self.small) = (span, small);
+        self.tidy();
         Ok(())
+    }
+
+    /// Puts small blocks together, once there are many. Where that fails they stay as they are, and are not tried again: what
+    /// comes is added all the same.
+    fn tidy(&mut self) {
+        if self.small.len() < SMALL_BLOCKS {
+            return;
+        }
+        let small = std::mem::take(&mut self.small);
+        if let Err(error) = self.put_together(&small) {
+            tracing::warn!(%error, "small blocks of records stay as they are");
+        }
+    }
+
+    /// Makes one block of several, in their order, or leaves all of them.
+    fn put_together(&mut self, small: &[i64]) -> Result<(), RecordsError> {
+        let tx = self.db.transaction()?;
+        put_together(&tx, small)?;
+        Ok(tx.commit()?)
     }
 
     /// Notes that so many records of a time were lost; 0 if nobody knows how many.

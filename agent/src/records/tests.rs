@@ -14,7 +14,7 @@ mod room;
 
 const MANY: Limits = Limits { days: 90, bytes: 256 << 20 };
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_760_000_000 + second).unwrap()
 }
 
@@ -38,11 +38,11 @@ pub(super) fn tls(second: i64, sni: &str) -> Record {
     record(second, What::Tls(Box::new(Tls { sni: Some(sni.into()), ja4, certificate, ..Tls::default() })))
 }
 
-fn query(sought: Sought, since: i64, until: i64) -> RecordQuery {
+pub(super) fn query(sought: Sought, since: i64, until: i64) -> RecordQuery {
     RecordQuery::new(sought, (at(since), at(until)), 10).unwrap()
 }
 
-fn domain(name: &str) -> Sought {
+pub(super) fn domain(name: &str) -> Sought {
     Sought::Domain(name.into())
 }
 
@@ -280,6 +280,21 @@ fn small_blocks_are_put_together_and_nothing_of_them_is_lost() {
 }
 
 #[test]
+fn small_blocks_that_cannot_be_read_keep_nothing_that_comes_from_being_added() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = store(dir.path(), MANY);
+    (0..31).for_each(|second| store.put(&[tls(second, "a.example")], at(second)));
+    let db = rusqlite::Connection::open(dir.path().join("00000000.records")).unwrap();
+    assert_eq!(db.execute("DELETE FROM block WHERE id = 7", []).unwrap(), 1);
+
+    (31..100).for_each(|second| store.put(&[tls(second, "a.example")], at(second)));
+
+    let most = RecordQuery::new(domain("a.example"), (at(0), at(100)), MOST_FOUND).unwrap();
+    assert_eq!(store.search(&most).records.len(), 99, "the others of them are there, too");
+    assert_eq!(blocks(dir.path()), 31 + 2 + 68 % 32, "and later ones are put together again");
+}
+
+#[test]
 fn only_blocks_that_may_have_what_is_sought_are_read_and_a_damaged_one_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = store(dir.path(), MANY);
@@ -335,6 +350,25 @@ async fn a_thread_that_ends_by_itself_is_stated_and_nobody_waits_for_it() {
     records.flush().await;
     drop(records);
     assert_eq!(ends.health(0).coverage, []);
+}
+
+#[test]
+fn a_segment_is_closed_without_waiting_for_who_searches_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = store(dir.path(), MANY);
+    store.put(&[tls(0, "a.example")], at(0));
+    let searches = rusqlite::Connection::open(dir.path().join("00000000.records")).unwrap();
+    searches.execute_batch("BEGIN; SELECT count(*) FROM block").unwrap();
+    store.put(&[tls(1, "a.example")], at(1));
+    let began = Instant::now();
+
+    // The next day: the segment before is closed.
+    store.put(&[tls(2 * 86_400, "a.example")], at(2 * 86_400));
+
+    assert!(dir.path().join("00000001.records").exists());
+    assert!(began.elapsed() < Duration::from_secs(4), "it waited for who searches");
+    searches.execute_batch("COMMIT").unwrap();
+    assert_eq!(store.search(&query(domain("a.example"), 0, 10)).records.len(), 2);
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Agent {
         };
         let pool = Arc::clone(pool);
         let task = match config.interfaces.is_empty() && config.promiscuous.is_empty() {
-            true => Roaming::new(config, pool, links, capture::default_interfaces).start().await,
+            true => Roaming::new(config, pool, links, capture::interfaces).start().await,
             false => capture::start(config, pool, links).await,
         };
         if let Some(task) = task {

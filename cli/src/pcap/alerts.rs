@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 use khien_core::{
     Lang, RuleId, Severity, Sha256, Timestamp, Untrusted,
     capture::{CaptureFinding, Carried, finding_key},
-    detection::{Detection, Subject},
+    detection::{Detection, Pattern, Subject},
     event::{Direction, Excerpt, FlowFacts, MAX_EXCERPTS},
     text::Words,
     time,
@@ -97,6 +97,7 @@ impl Alerts {
                 alert.count += 1;
                 alert.first_seen = alert.first_seen.min(found.at);
                 alert.last_seen = alert.last_seen.max(found.at);
+                alert.renew(found.subject);
                 None
             }
             Entry::Vacant(_) if is_full => {
@@ -168,6 +169,18 @@ fn fresh(found: Found, capture: &Untrusted, ready: &Ready) -> Alert {
 }
 
 impl Alert {
+    /// Takes over what says more than what came before it: of many pairs of hosts each finding counts all so far.
+    fn renew(&mut self, subject: Subject) {
+        let Subject::Traffic(found) = &subject else { return };
+        if !matches!(found.what, Pattern::EvasionSpread { .. }) {
+            return;
+        }
+        self.what = Some(found.words());
+        if let Some(kept) = &mut self.subject {
+            **kept = subject;
+        }
+    }
+
     /// Returns what a hub is told of it; none if that was not kept.
     pub(super) fn finding(self, pack: u64) -> Option<CaptureFinding> {
         let subject = *self.subject?;
@@ -189,5 +202,52 @@ impl Alert {
         let place = what.or(flow).unwrap_or_default();
         let inside = self.path.as_ref().map(|path| format!(" › {path}")).unwrap_or_default();
         format!("{}  {at}  {}: {place}{inside}", self.rule, self.capture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use khien_core::detection::TrafficSubject;
+
+    use super::*;
+
+    fn spread(pairs: u64) -> Subject {
+        Subject::Traffic(TrafficSubject {
+            what: Pattern::EvasionSpread { pairs, seconds: 60 },
+            client: "10.0.0.5".parse().unwrap(),
+            server: None,
+            service: None,
+            name: None,
+            flows: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn of_many_pairs_of_hosts_the_last_count_is_told_and_sent() {
+        let said = |text: &str| Words { vi: text.to_owned(), en: text.to_owned() };
+        let mut alert = Alert {
+            rule: "khien.net.evasion".parse().unwrap(),
+            title: said("a"),
+            severity: Severity::High,
+            capture: "a.pcap".into(),
+            path: None,
+            sha256: None,
+            flow: None,
+            flows: Vec::new(),
+            what: None,
+            excerpts: Vec::new(),
+            technique: None,
+            explanation: said("a"),
+            next_step: said("a"),
+            first_seen: Timestamp::UNIX_EPOCH,
+            last_seen: Timestamp::UNIX_EPOCH,
+            count: 1,
+            subject: Some(Box::new(spread(1))),
+        };
+
+        [2, 4, 8].into_iter().for_each(|pairs| alert.renew(spread(pairs)));
+
+        assert!(alert.line(Lang::En).contains(" 8 more pairs "), "{}", alert.line(Lang::En));
+        assert_eq!(alert.finding(7).unwrap().detection.subject, spread(8));
     }
 }

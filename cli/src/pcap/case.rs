@@ -99,7 +99,7 @@ impl Case {
             add(&mut taken, self.client.send_capture(self.incident, request(findings, None)).await?);
         }
         // What the hub had no room for before belongs to what is said at the end.
-        end.left_out += taken.left_out;
+        end.left_out += taken.left_out + taken.unknown.values().sum::<u64>();
         add(&mut taken, self.client.send_capture(self.incident, request(last, Some(end))).await?);
         if self.keep {
             let kept = self.client.add_evidence(self.incident, path).await?;
@@ -116,6 +116,9 @@ fn add(sum: &mut CaptureTaken, more: CaptureTaken) {
     sum.known += more.known;
     sum.left_out += more.left_out;
     sum.alerts = more.alerts;
+    for (rule, findings) in more.unknown {
+        *sum.unknown.entry(rule).or_default() += findings;
+    }
 }
 
 /// Chooses what is sent: the most severe alerts, then the oldest. Returns how many are left out, too.

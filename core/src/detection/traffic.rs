@@ -138,6 +138,13 @@ pub enum Pattern {
         /// Within so many seconds.
         seconds: u64,
     },
+    /// The same between more pairs of hosts than are told each by itself. The finding names the last of them.
+    EvasionSpread {
+        /// How many more pairs so far.
+        pairs: u64,
+        /// Within so many seconds.
+        seconds: u64,
+    },
     /// What a newer agent knows and this program does not.
     #[serde(other)]
     Other,
@@ -165,13 +172,18 @@ impl TrafficSubject {
             | Pattern::Exfiltration { .. }
             | Pattern::DnsTunnel { .. }
             | Pattern::Evasion { .. }
+            | Pattern::EvasionSpread { .. }
             | Pattern::Other => false,
         }
     }
 
-    /// Returns what of it makes it one alert with others of the same rule: a place that has a name may change its address.
+    /// Returns what of it makes it one alert with others of the same rule: a place that has a name may change its address, and of
+    /// what is spread over many hosts each finding names others.
     pub(super) fn key(&self) -> String {
-        let Self { client, server, service, name, .. } = self;
+        let Self { what, client, server, service, name, .. } = self;
+        if matches!(what, Pattern::EvasionSpread { .. }) {
+            return "traffic\0spread".to_owned();
+        }
         let server = server.filter(|_| name.is_none());
         let service = service.map(|s| s.to_string());
         format!("traffic\0{client}\0{server:?}\0{service:?}\0{name:?}")
@@ -247,6 +259,18 @@ mod tests {
         assert_eq!(named("203.0.113.9"), named("203.0.113.10"));
         assert_ne!(bare("203.0.113.9"), bare("203.0.113.10"));
         assert_ne!(named("203.0.113.9"), bare("203.0.113.9"));
+    }
+
+    #[test]
+    fn what_is_spread_over_many_hosts_is_one_alert_whomever_it_names() {
+        let spread = |client: &str, pairs| TrafficSubject {
+            what: Pattern::EvasionSpread { pairs, seconds: 60 },
+            client: client.parse().unwrap(),
+            ..beacon("203.0.113.9", None)
+        };
+
+        assert_eq!(key(spread("10.0.0.5", 1)), key(spread("10.0.0.6", 2)));
+        assert_ne!(key(spread("10.0.0.5", 1)), key(beacon("203.0.113.9", None)));
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub const CAPTURE_LINE: Message =
 /// The same of a file without packets: {file} (SHA-256 {hash})
 pub const EMPTY_CAPTURE_LINE: Message =
     Message::new("{} (SHA-256 {}): không có gói tin nào", "{} (SHA-256 {}): no packets");
+/// After it: with pack {version}
+pub const CAPTURE_PACK: Message = Message::new("gói luật {}", "rule pack {}");
 /// After it: {n} alerts were left out
 pub const CAPTURE_LEFT_OUT: Message =
     Message::new("còn {} cảnh báo không gửi được lên", "{} more alerts were not sent");
@@ -87,7 +89,7 @@ pub fn span(from: Timestamp, until: Timestamp) -> Words {
     SPAN.words_with(&[&time::shown(from), &time::shown(until)])
 }
 
-/// Says what was seen of a file of packets: how much, how many alerts, and what could not be looked at.
+/// Says what was seen of a file of packets: how much, how many alerts, with which pack, and what could not be looked at.
 #[must_use]
 pub fn capture(file: &Capture, end: &CaptureEnd, alerts: u64, left_out: u64) -> Words {
     let line = match end.first.zip(end.last) {
@@ -98,7 +100,8 @@ pub fn capture(file: &Capture, end: &CaptureEnd, alerts: u64, left_out: u64) -> 
     };
     let left_out = (left_out > 0).then(|| CAPTURE_LEFT_OUT.words_with(&[&left_out]));
     let gaps = pcap::gaps(&end.gaps).map(|gaps| CAPTURE_GAPS.words_with(&[&gaps]));
-    left_out.into_iter().chain(gaps).fold(line, |line, more| AND.words_with(&[&line, &more]))
+    let pack = (end.pack > 0).then(|| CAPTURE_PACK.words_with(&[&end.pack]));
+    pack.into_iter().chain(left_out).chain(gaps).fold(line, |line, more| AND.words_with(&[&line, &more]))
 }
 
 /// Says what an agent lost, over which time, and why.

@@ -197,6 +197,11 @@ pub const LEFT_OUT: Message = Message::new(
     "{} cảnh báo không gửi: mỗi tệp tối đa {}, nặng nhất trước",
     "{} alerts were not sent: at most {} of a file, the most severe first",
 );
+/// Why some of it was not taken: how many findings, rules.
+pub const UNKNOWN_RULES: Message = Message::new(
+    "{} phát hiện theo luật không có trong gói luật hiện hành của trung tâm: {}",
+    "{} findings by rules that the hub's current pack does not have: {}",
+);
 /// What was found did not reach the hub: files, why.
 pub const NOT_SENT: Message = Message::new(
     "kết quả của {} chưa tới được trung tâm: {}",

@@ -55,6 +55,7 @@ impl Reason {
             | Self::PackTooLarge { limit: n }
             | Self::FileTooLarge { limit: n }
             | Self::TooManyScans { limit: n }
+            | Self::TooManySearches { limit: n }
             | Self::FragmentsNotJoined { count: n }
             | Self::FoldersUnread { count: n }
             | Self::FilesUnread { count: n }
@@ -454,6 +455,10 @@ impl Reason {
             Self::RecordsNotKept => {
                 both("tác tử không lưu bản ghi mạng", "the agent keeps no records of the network")
             }
+            Self::TooManySearches { .. } => both(
+                "đã có {} lần tìm đang chờ; hãy ra lệnh lại sau vài phút",
+                "{} searches wait already; order it again in some minutes",
+            ),
 
             Self::NotPlainPath => {
                 both("không phải đường dẫn tuyệt đối thông thường", "not a plain absolute path")

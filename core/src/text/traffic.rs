@@ -48,6 +48,10 @@ const EVASION: Message = Message::new(
     "giữa {} và {} trong {}: {} bản sao TCP và {} mảnh IP nói khác bản đầu, {} lệnh ngắt (RST) mà bên nhận không theo",
     "between {} and {} within {}: {} TCP copies and {} IP pieces that contradict the first, {} resets that their receiver would not obey",
 );
+const EVASION_SPREAD: Message = Message::new(
+    "như vậy giữa thêm {} cặp máy trong {}, gần nhất là {} và {}; địa chỉ có thể là giả mạo",
+    "the same between {} more pairs of hosts within {}, lately {} and {}; addresses may be forged",
+);
 const OTHER: Message = Message::new(
     "lưu lượng bất thường của {}; chương trình này chưa biết mẫu đó",
     "unusual traffic of {}, of a kind that this program does not know yet",
@@ -114,6 +118,9 @@ fn text(subject: &TrafficSubject, lang: Lang) -> String {
         Pattern::EastWest { from, to } => EAST_WEST.with(lang, &[&client, from, &place, to]),
         Pattern::Evasion { copies, pieces, resets, seconds } => {
             EVASION.with(lang, &[&client, &place, &span(*seconds, lang), copies, pieces, resets])
+        }
+        Pattern::EvasionSpread { pairs, seconds } => {
+            EVASION_SPREAD.with(lang, &[pairs, &span(*seconds, lang), &client, &place])
         }
         Pattern::Other => OTHER.with(lang, &[&client]),
     }
@@ -255,6 +262,7 @@ mod tests {
             Pattern::NotAllowed { zone: zone() },
             Pattern::EastWest { from: zone(), to: zone() },
             Pattern::Evasion { copies: 7_771, pieces: 77, resets: 77, seconds: 77 },
+            Pattern::EvasionSpread { pairs: 7_771, seconds: 77 },
             Pattern::Other,
         ] {
             let numbers = serde_json::to_string(&what).unwrap().matches("77").count();

@@ -8,7 +8,7 @@ use khien_core::{
     AgentId, AlertId, EvidenceId, IncidentId, Nonce, OrderId, RunId, Sha256, Timestamp, Untrusted,
     alert::{Alert, Status, Verdict},
     asset::Agent,
-    capture::Capture,
+    capture::{Capture, CaptureEnd},
     evidence::{Custody, Evidence},
     incident::{Entry, IncidentStatus},
     order::{Allowed, Order, Receipt},
@@ -100,6 +100,9 @@ pub(crate) struct CaptureRow {
     pub(crate) alerts: u64,
     /// How many it had when the timeline last told of it; none before that.
     pub(crate) told: Option<u64>,
+    /// What was told of the whole file then.
+    #[serde(default)]
+    pub(crate) end: Option<CaptureEnd>,
 }
 
 /// An enrolment token as it is kept.

@@ -124,6 +124,7 @@ fn end() -> CaptureEnd {
         last: Some(at("2026-01-05T03:00:00Z")),
         left_out: 0,
         gaps: Gaps { shortened: 2, ..Gaps::default() },
+        pack: 1,
     }
 }
 
@@ -143,7 +144,7 @@ async fn what_was_found_is_an_alert_of_the_incident_in_the_words_of_the_pack() {
 
     let taken = scene.send(&sent(vec![finding()])).await;
 
-    assert_eq!(taken, CaptureTaken { added: 1, known: 0, left_out: 0, alerts: 1 });
+    assert_eq!(taken, CaptureTaken { added: 1, alerts: 1, ..CaptureTaken::default() });
     let [alert] = &scene.alerts().await[..] else { panic!("not one") };
     assert_eq!((alert.severity, alert.title.en.as_str()), (Severity::Critical, "A web shell"));
     assert_eq!(alert.technique.as_deref(), Some("T1505.003"));
@@ -169,6 +170,7 @@ async fn what_was_found_is_an_alert_of_the_incident_in_the_words_of_the_pack() {
         "9 packets",
         "1 alerts",
         "2 packets the capture kept",
+        "rule pack 1",
     ] {
         assert!(line.contains(part), "{part} in {line}");
     }
@@ -190,11 +192,11 @@ async fn the_same_file_again_changes_nothing_and_a_new_finding_in_it_is_one_more
     let again =
         scene.send(&SendCapture { capture: renamed, host: Some("tap".into()), ..first.clone() }).await;
 
-    assert_eq!(again, CaptureTaken { added: 0, known: 2, left_out: 0, alerts: 2 });
+    assert_eq!(again, CaptureTaken { known: 2, alerts: 2, ..CaptureTaken::default() });
     assert_eq!(scene.alerts().await, before);
     assert_eq!(scene.now().await, incident);
     let more = scene.send(&SendCapture { findings: vec![finding(), numbered(2)], ..first }).await;
-    assert_eq!(more, CaptureTaken { added: 1, known: 1, left_out: 0, alerts: 3 });
+    assert_eq!(more, CaptureTaken { added: 1, known: 1, alerts: 3, ..CaptureTaken::default() });
     assert_eq!(lines(&scene.now().await).len(), 2);
 }
 
@@ -224,6 +226,50 @@ async fn what_was_cut_before_its_end_goes_on_and_is_told_once() {
         assert_eq!(scene.send(&nothing).await, CaptureTaken::default());
     }
     assert_eq!(lines(&scene.now().await).len(), 3, "that nothing was found is told, and once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_look_that_saw_more_or_less_of_a_file_or_with_another_pack_is_told() {
+    let scene = Scene::set().await;
+    let with = |end: CaptureEnd| SendCapture { end: Some(end), ..sent(vec![finding()]) };
+    let looks = [
+        end(),
+        CaptureEnd { gaps: Gaps { not_scanned: 7, ..end().gaps }, ..end() },
+        CaptureEnd { pack: 2, ..end() },
+        CaptureEnd { gaps: Gaps::default(), pack: 2, ..end() },
+    ];
+
+    for (before, look) in looks.into_iter().enumerate() {
+        for _ in 0..2 {
+            scene.send(&with(look.clone())).await;
+            assert_eq!(lines(&scene.now().await).len(), before + 1, "once: {look:?}");
+        }
+    }
+
+    let told = lines(&scene.now().await);
+    assert!(told[1].contains("7 pieces") && told[1].contains("rule pack 1"), "{}", told[1]);
+    assert!(!told[2].contains("7 pieces") && told[2].contains("rule pack 2"), "{}", told[2]);
+    assert!(!told[3].contains("not looked at"), "{}", told[3]);
+    assert_eq!(scene.alerts().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_by_rules_that_the_pack_does_not_have_are_named_and_the_others_are_taken() {
+    let scene = Scene::set().await;
+    let by = |rule: &str, number| {
+        let mut one = numbered(number);
+        one.detection.rule = rule.parse().unwrap();
+        one
+    };
+
+    let taken =
+        scene.send(&sent(vec![by("old.rule", 1), numbered(2), by("old.rule", 3), by("other.rule", 4)])).await;
+
+    let unknown = [("old.rule".parse().unwrap(), 2), ("other.rule".parse().unwrap(), 1)].into();
+    assert_eq!(taken, CaptureTaken { added: 1, alerts: 1, unknown, ..CaptureTaken::default() });
+    assert_eq!(scene.alerts().await.len(), 1);
+    let [line] = &lines(&scene.now().await)[..] else { panic!("not one line") };
+    assert!(line.contains("1 alerts") && line.contains("3 more alerts were not sent"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +346,7 @@ async fn what_no_file_of_packets_shows_is_refused_and_nothing_of_its_request_is_
     let long = khien_core::event::Excerpt { matched: Untrusted::new(vec![b'x'; 30_000]), ..excerpt };
     subject.excerpts = vec![long; 1 + MAX_FINDING / 30_000];
 
-    for stranger in [with_rule("not.in.the.pack"), with_rule("khien.agent.silent"), file, ours] {
+    for stranger in [with_rule("khien.agent.silent"), file, ours] {
         let rule = stranger.detection.rule.to_string();
         let said = scene.refused(StatusCode::BAD_REQUEST, &sent(vec![numbered(1), stranger])).await;
         assert!(said.contains(&rule), "{said}");

@@ -22,7 +22,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -63,8 +63,8 @@ pub struct Network {
     certificates: Table,
     allowed: Allow,
     files: Arc<FileSets>,
-    /// What rules for streams need; of lists alone nothing is known.
-    streams: Sieve,
+    /// What rules for streams need; of lists alone nothing is known, and it may become known later.
+    streams: OnceLock<Sieve>,
     /// By when lists expire, in seconds of Unix time.
     now: AtomicI64,
     refused: usize,
@@ -100,7 +100,7 @@ impl Network {
             certificates: loading.table(NetworkKind::Certificate),
             allowed: Allow::shipped(&pack.network.allowed),
             files,
-            streams: Sieve::default(),
+            streams: OnceLock::new(),
             now: AtomicI64::new(now.as_second()),
             sets: Vec::new(),
             groups: loading.groups,
@@ -121,7 +121,13 @@ impl Network {
     /// Says what the same pack's rules for streams need, so that what none of them can match need not be scanned.
     #[must_use]
     pub fn with_streams(self, streams: Sieve) -> Self {
-        Self { streams, ..self }
+        Self { streams: streams.into(), ..self }
+    }
+
+    /// The same of lists that are in use already. It is said once.
+    pub fn set_streams(&self, streams: Sieve) {
+        // What was said before stands.
+        let _ = self.streams.set(streams);
     }
 
     /// Says what time it is, by which lists expire.
@@ -221,7 +227,7 @@ impl Lists for Network {
     }
 
     fn may_match(&self, bytes: &[u8]) -> bool {
-        self.streams.may_match(bytes)
+        self.streams.get().is_none_or(|streams| streams.may_match(bytes))
     }
 }
 

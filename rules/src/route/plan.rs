@@ -79,35 +79,38 @@ pub(crate) struct Planned {
 
 /// Divides the rules. `None`: they cannot be taken apart, and are compiled in one piece.
 pub(crate) fn groups(parts: &[Part<'_>]) -> Option<Vec<Planned>> {
-    let (units, imports) = all_read(parts)?;
+    let (units, imports) = all_read(parts, &|| true)?;
     let groups = shared_out(families(parts, &units), units.len());
     Some(groups.into_iter().map(|group| planned(&group, &units, &imports)).collect())
 }
 
-/// Returns what the rules of each family need. `None`: they cannot be read.
-pub(crate) fn needs(parts: &[Part<'_>]) -> Option<Vec<Need>> {
-    let (units, _) = all_read(parts)?;
+/// Returns what the rules of each family need. `None`: they cannot be read, or it was not to go on.
+pub(crate) fn needs(parts: &[Part<'_>], goes_on: &dyn Fn() -> bool) -> Option<Vec<Need>> {
+    let (units, _) = all_read(parts, goes_on)?;
     Some(families(parts, &units).into_iter().map(|family| family.need).collect())
 }
 
 /// Returns each family's public rules and what it needs.
 #[cfg(test)]
 pub(crate) fn proved(parts: &[Part<'_>]) -> Option<Vec<(Vec<String>, Need)>> {
-    let (units, _) = all_read(parts)?;
+    let (units, _) = all_read(parts, &|| true)?;
     let names = |f: &Family| {
         f.units.iter().map(|at| &units[*at]).filter(|u| !u.is_private).map(|u| u.name.to_owned()).collect()
     };
     Some(families(parts, &units).into_iter().map(|f| (names(&f), f.need)).collect())
 }
 
-fn all_read<'s>(parts: &[Part<'s>]) -> Option<(Vec<Unit<'s>>, Vec<BTreeSet<String>>)> {
+fn all_read<'s>(
+    parts: &[Part<'s>],
+    goes_on: &dyn Fn() -> bool,
+) -> Option<(Vec<Unit<'s>>, Vec<BTreeSet<String>>)> {
     if !is_sorted_by_namespace(parts) {
         return None;
     }
     let mut units = Vec::new();
     let mut proved = Proved::default();
     for (at, part) in parts.iter().enumerate() {
-        units.extend(read(at, part, &mut proved)?);
+        units.extend(read(at, part, &mut proved, goes_on)?);
     }
     Some((units, proved.imports))
 }
@@ -128,7 +131,15 @@ struct Proved {
     imports: Vec<BTreeSet<String>>,
 }
 
-fn read<'s>(at: usize, part: &Part<'s>, proved: &mut Proved) -> Option<Vec<Unit<'s>>> {
+fn read<'s>(
+    at: usize,
+    part: &Part<'s>,
+    proved: &mut Proved,
+    goes_on: &dyn Fn() -> bool,
+) -> Option<Vec<Unit<'s>>> {
+    if !goes_on() {
+        return None;
+    }
     let ast = AST::from(part.text);
     if !ast.errors().is_empty() || ast.items().any(|item| matches!(item, Item::Include(_))) {
         return None;
@@ -145,7 +156,7 @@ fn read<'s>(at: usize, part: &Part<'s>, proved: &mut Proved) -> Option<Vec<Unit<
         return None;
     }
     for (unit, rule) in units.iter_mut().zip(ast.rules()) {
-        if unit.name != rule.identifier.name {
+        if unit.name != rule.identifier.name || !goes_on() {
             return None;
         }
         unit.is_private = rule.flags.contains(RuleFlags::Private);

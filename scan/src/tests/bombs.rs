@@ -1,5 +1,7 @@
 //! Rules that cost more than they may.
 
+use std::sync::atomic::Ordering;
+
 use khien_core::bundle::Source;
 
 use super::*;
@@ -26,4 +28,8 @@ fn rules_that_take_all_memory_to_compile_are_refused_and_the_last_good_ones_stay
 
     assert!(matches!(refused, Err(Reason::WorkerDied | Reason::PackTooSlow { .. })), "{refused:?}");
     assert_eq!((scan.scanned.outcome, scan.pack), (ScanOutcome::Matched, 1));
+    let scanning = pool.pool.scanning();
+    assert_eq!(scanning.load(Ordering::Acquire), 1, "and it is said so");
+    pool.runtime.block_on(pool.pool.load(Arc::new(marked_pack(3)))).unwrap();
+    assert_eq!(scanning.load(Ordering::Acquire), 3);
 }

@@ -133,6 +133,50 @@ fn what_is_found_in_a_capture_joins_the_queue_and_the_case_once() {
 }
 
 #[test]
+fn what_the_hubs_next_pack_does_not_know_is_named_and_all_else_reaches_the_case() {
+    let site = Site::new();
+    let mut up = up(&site);
+    let id = incident(&site, &mut up, "a.php");
+    let bytes = file(&packets());
+    let mut begun = Begun::new(&site, &id);
+    // What is asked for first is told by the pack that was fetched.
+    let begins = file(&packets()[..1]).len();
+    begun.feed(&bytes[..begins]);
+
+    let pack = site.home.join("next-pack");
+    next_pack(&pack);
+    let (code, _, err) = site.cli(&["rules", "push", pack.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    begun.stdin.as_mut().unwrap().write_all(&bytes[begins..]).unwrap();
+    let (code, _, told) = begun.end();
+
+    assert_eq!(code, Some(4), "{told}");
+    assert!(
+        told.contains("findings by rules that the hub's current pack does not have: webshell."),
+        "{told}"
+    );
+    assert!(told.contains("run the same command again"), "{told}");
+    let alerts = captured(&site);
+    assert!(alerts.iter().any(|a| a["flow"]["name"] == LISTED), "{alerts:?}");
+    assert!(!alerts.iter().any(|a| a["rule"].as_str().unwrap().starts_with("webshell.")), "{alerts:?}");
+    let case = site.json(&["incident", "show", &id]).to_string();
+    assert!(case.contains("more alerts were not sent") && case.contains("rule pack "), "{case}");
+}
+
+/// Writes a pack that has the shipped one's list of names and none of its rules.
+fn next_pack(folder: &Path) {
+    let words = "{ vi = \"Tên trong danh sách\", en = \"A listed name\" }";
+    let rule = "indicator.domain.base";
+    let manifest = format!(
+        "version = 4000000\n[[rule]]\nid = \"{rule}\"\nseverity = \"high\"\ntitle = {words}\nexplanation = {words}\n\
+         next_step = {words}\n[[list]]\nfile = \"names.list\"\nrule = \"{rule}\"\nkind = \"domain\"\nsource = \"A05\"\n"
+    );
+    fs::create_dir(folder).unwrap();
+    fs::write(folder.join("pack.toml"), manifest).unwrap();
+    fs::write(folder.join("names.list"), format!("{LISTED}\n")).unwrap();
+}
+
+#[test]
 fn a_scan_for_a_case_that_is_broken_off_sends_nothing_and_says_so() {
     let site = Site::new();
     let mut up = up(&site);

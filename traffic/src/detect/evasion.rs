@@ -3,9 +3,10 @@
 //! ```text
 //! pair of hosts ─► copies + pieces that contradict ≥ times, or resets nobody obeys ≥ resets ─► finding, counts begin anew
 //! ```
-//! Who sends such packets may forge their source: a finding names two hosts between which they went, not who sent them.
+//! Who sends such packets may forge their source: a finding names two hosts between which they went, not who sent them. Of more
+//! pairs than are told each by itself it is told how many there are ([`Spread`]).
 
-use std::{collections::VecDeque, net::IpAddr};
+use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
 use khien_core::{
     detection::{MAX_FLOWS, Pattern, TrafficSubject},
@@ -13,8 +14,11 @@ use khien_core::{
     policy::network,
 };
 
-use super::{seen::ms, table::Table};
-use crate::sink::{Evasion, Trick};
+use super::{REMEMBERED, Told, seen::ms, table::Table};
+use crate::{
+    flow::once::Once,
+    sink::{Evasion, Trick},
+};
 
 /// Pairs of hosts that are watched at a time.
 const MAX_PAIRS: usize = 4_096;
@@ -23,6 +27,17 @@ const MAX_PAIRS: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Evasions {
     pairs: Table<(IpAddr, IpAddr), Pair>,
+}
+
+/// The pairs that are more than are told each by itself, since some moment.
+#[derive(Debug)]
+pub(super) struct Spread {
+    /// In milliseconds.
+    since: i64,
+    seen: Once<Told>,
+    pairs: u64,
+    /// Of how many it was told last.
+    told: u64,
 }
 
 /// What was seen between two hosts since some moment.
@@ -72,6 +87,33 @@ impl Evasions {
     /// Returns how many pairs made room since this was asked last.
     pub(super) fn take_evicted(&mut self) -> u64 {
         self.pairs.take_evicted()
+    }
+}
+
+impl Spread {
+    /// Begins with none.
+    pub(super) fn new() -> Self {
+        Self { since: 0, seen: Once::new(REMEMBERED), pairs: 0, told: 0 }
+    }
+
+    /// Takes a finding about one of them, and returns what is to be told: for the first pair, and each time there are twice as many.
+    /// Of more than are remembered those that come again count again.
+    pub(super) fn see(
+        &mut self,
+        pair: Told,
+        (since, now): (i64, i64),
+        found: TrafficSubject,
+    ) -> Option<TrafficSubject> {
+        if self.since != since {
+            *self = Self { since, ..Self::new() };
+        }
+        self.pairs += u64::from(self.seen.is_new(pair, Duration::ZERO, Duration::MAX));
+        let is_due = self.pairs.is_power_of_two() && self.told < self.pairs;
+        is_due.then(|| {
+            self.told = self.pairs;
+            let seconds = now.saturating_sub(since).unsigned_abs().div_ceil(1_000).max(1);
+            TrafficSubject { what: Pattern::EvasionSpread { pairs: self.pairs, seconds }, ..found }
+        })
     }
 }
 

@@ -20,6 +20,11 @@ impl<K: Hash + Eq + Clone> Once<K> {
         Self { until: HashMap::new(), order: VecDeque::new(), limit }
     }
 
+    /// Tells whether a key is remembered still.
+    pub fn has(&self, key: &K, now: Duration) -> bool {
+        self.until.get(key).is_some_and(|until| *until > now)
+    }
+
     /// Tells whether a key is new, and remembers it for `hold`.
     pub fn is_new(&mut self, key: K, now: Duration, hold: Duration) -> bool {
         if let Some(until) = self.until.get_mut(&key) {
@@ -50,8 +55,10 @@ mod tests {
     fn a_key_is_new_once_and_again_after_its_time() {
         let mut once = Once::new(8);
 
+        assert!(!once.has(&"a", Duration::ZERO));
         assert!(once.is_new("a", Duration::ZERO, HOLD));
         assert!(!once.is_new("a", HOLD - Duration::from_nanos(1), HOLD));
+        assert!(once.has(&"a", HOLD - Duration::from_nanos(1)) && !once.has(&"a", HOLD));
         assert!(once.is_new("a", HOLD, HOLD));
         assert!(!once.is_new("a", HOLD, HOLD));
     }

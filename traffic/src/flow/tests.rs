@@ -40,6 +40,20 @@ fn a_match_in_either_direction_is_one_hit_each() {
 }
 
 #[test]
+fn engines_that_share_a_counter_give_no_number_twice() {
+    let numbers = Arc::<AtomicU64>::default();
+
+    let given = [0; 2].map(|_| {
+        let mut wire = Wire::new(ENDS[0]);
+        wire.engine.number_by(Arc::clone(&numbers));
+        wire.open();
+        wire.told.opened[0].flow
+    });
+
+    assert_eq!(given, [1, 2]);
+}
+
+#[test]
 fn a_match_that_is_split_over_segments_out_of_order_and_tagged_is_one_hit() {
     for ends in ENDS {
         let mut wire = Wire::new(ends);

@@ -98,6 +98,7 @@ fn line(way: Way) -> Line {
         way,
         less: Arc::default(),
         tally: Arc::default(),
+        is_given_up: Arc::default(),
     }
 }
 

@@ -88,6 +88,63 @@ async fn a_search_over_which_the_agent_died_is_begun_again() {
     assert_eq!(outcomes(&scene.told(1).await), [(id(&search), &without)]);
 }
 
+/// Gives the desk records, and returns an order to search them.
+fn search_of(scene: &mut Scene, nonce: u8) -> Order {
+    let dir = scene.dir.path().join("records");
+    if !dir.exists() {
+        fs::create_dir(&dir).unwrap();
+        let limits = crate::records::Limits { days: 1, bytes: 16 << 20 };
+        scene.desk.records = Some(Records::open(dir, limits, Arc::default()).unwrap());
+    }
+    let query =
+        RecordQuery::new(Sought::Domain("a.example".into()), (Timestamp::UNIX_EPOCH, Timestamp::now()), 5);
+    network_order(Verb::SearchRecords(query.unwrap()), scene, nonce)
+}
+
+#[tokio::test]
+async fn more_searches_than_may_wait_are_answered_as_such_and_no_other_order_waits_for_them() {
+    let mut scene = Scene::new();
+    let other = order(&scene.mandate());
+    // As if two others went on for long.
+    let turns = scene.desk.searches.busy();
+    let most = u8::try_from(search::WAITING).unwrap();
+
+    for nonce in 10..=10 + most {
+        let search = search_of(&mut scene, nonce);
+        let given = tokio::time::timeout(std::time::Duration::from_secs(60), scene.give(&search)).await;
+        given.expect("the desk waits for a search");
+    }
+    scene.give(&other).await;
+
+    assert!(!scene.file().exists());
+    let reports = scene.told(2).await;
+    let too_many = Outcome::Failed { reason: Reason::TooManySearches { limit: 64 } };
+    let last = id(&search_of(&mut scene, 10 + most));
+    assert_eq!(outcomes(&reports), [(last, &too_many), (id(&other), &DONE)]);
+    drop(turns);
+    assert_eq!(scene.told(2 + search::WAITING).await.len(), 2 + search::WAITING, "the others are answered");
+}
+
+#[tokio::test]
+async fn a_search_whose_answer_cannot_be_noted_is_begun_again_when_the_hub_asks_again() {
+    let mut scene = Scene::new();
+    let query =
+        RecordQuery::new(Sought::Domain("a.example".into()), (Timestamp::UNIX_EPOCH, Timestamp::now()), 5);
+    let search = network_order(Verb::SearchRecords(query.unwrap()), &scene, 1);
+    let spool = rusqlite::Connection::open(scene.dir.path().join("spool.db")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON orders BEGIN SELECT RAISE(ABORT, 'full'); END";
+    spool.execute_batch(full).unwrap();
+    let poll = scene.desk.spool.begin_poll().await.unwrap();
+    let asked = Asked { order: search.clone(), poll };
+    assert!(scene.desk.handle(asked, Timestamp::now()).await.is_err());
+    spool.execute_batch("DROP TRIGGER full").unwrap();
+
+    scene.give(&search).await;
+
+    let without = Outcome::Failed { reason: Reason::RecordsNotKept };
+    assert_eq!(outcomes(&scene.reports().await), [(id(&search), &without)]);
+}
+
 #[tokio::test]
 async fn packets_are_refused_where_none_are_kept_and_where_none_are_as_asked() {
     let mut scene = Scene::new();

@@ -86,6 +86,45 @@ fn forged_sources_do_not_flood_the_team() {
         }
     }
 
-    assert_eq!(trace.rules().len(), MAX_FORGED as usize);
+    // 64 by themselves, and how many more there are each time that doubles: 1, 2, 4, … 16,384.
+    assert_eq!(trace.rules().len(), MAX_FORGED as usize + 15);
     assert!(trace.detectors.evasions.take_evicted() > 10_000, "and what made room is counted");
+}
+
+/// Has three copies be seen between a host, by its number, and 203.0.113.7.
+fn pair(trace: &mut Trace, at: i64, number: i64) {
+    (0..3)
+        .for_each(|_| shown(trace, at, &format!("10.0.{}.{}", number / 250, number % 250 + 1), Trick::Copy));
+}
+
+/// Returns what was told of more pairs than are told each by itself, and of which client last.
+fn spread(trace: &Trace) -> Vec<(u64, u64, IpAddr)> {
+    let one = |finding: &Finding| match &finding.subject {
+        Subject::Traffic(TrafficSubject {
+            what: Pattern::EvasionSpread { pairs, seconds }, client, ..
+        }) => Some((*pairs, *seconds, *client)),
+        _ => None,
+    };
+    trace.found.iter().filter_map(one).collect()
+}
+
+#[test]
+fn of_more_pairs_than_are_told_it_is_told_how_many_and_the_last() {
+    let mut trace = Trace::usual();
+    (0..64).for_each(|n| pair(&mut trace, n * SECOND, n));
+    assert_eq!((trace.found.len(), spread(&trace)), (64, Vec::new()));
+
+    // Whom the forged ones are to hide, again and again, and one that was told.
+    (0..5).for_each(|_| pair(&mut trace, 100 * SECOND, 900));
+    pair(&mut trace, 100 * SECOND, 0);
+    assert_eq!(spread(&trace), [(1, 100, ip("10.0.3.151"))]);
+    assert_eq!(trace.found[64].rule.as_str(), "khien.net.evasion");
+    (1..100).for_each(|n| pair(&mut trace, 200 * SECOND, 900 + n));
+
+    let counts: Vec<_> = spread(&trace).iter().map(|(pairs, ..)| *pairs).collect();
+    assert_eq!(counts, [1, 2, 4, 8, 16, 32, 64]);
+    // In the next hour each is told by itself again, and more are counted from the beginning.
+    (0..66).for_each(|n| pair(&mut trace, 2 * HOUR + n * SECOND, 2_000 + n));
+    let counts: Vec<_> = spread(&trace).iter().map(|(pairs, ..)| *pairs).collect();
+    assert_eq!((trace.found.len(), counts), (64 + 7 + 64 + 2, vec![1, 2, 4, 8, 16, 32, 64, 1, 2]));
 }
