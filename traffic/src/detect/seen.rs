@@ -67,6 +67,8 @@ pub(super) fn facts(ends: &Ends, application: Application, name: Option<Untruste
     }
 }
 
+        vlan: ends.vlan.clone(),
+        tunnel: ends.tunnel.clone().map(Box::new),
 /// Says what is known of a flow that was told.
 pub(super) fn facts_of(ends: &Ends, flow: &Flow) -> FlowFacts {
     FlowFacts { process: flow.process.clone(), ..facts(ends, flow.application, flow.name.clone()) }

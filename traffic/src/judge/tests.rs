@@ -116,12 +116,13 @@ fn a_listed_address_outside_is_told_whichever_side_it_is_on() {
 }
 
 #[test]
-fn a_listed_end_of_a_tunnel_is_told() {
+fn a_listed_end_of_a_tunnel_is_told_with_the_tunnel_and_the_vlan() {
     let mut judge = judge(&["203.0.113.7"]);
     let (kind, from, to) = (TunnelKind::Gre, "10.0.0.1".parse().unwrap(), "203.0.113.7".parse().unwrap());
     let tunnel = Some(Tunnel { kind, from, to, id: None });
 
-    judge.opened(&Ends { tunnel, ..ends(1, "10.9.0.5:40000", "10.9.0.7:443") }, at(0));
+    let inner = ends(1, "10.9.0.5:40000", "10.9.0.7:443");
+    judge.opened(&Ends { tunnel: tunnel.clone(), vlan: vec![20, 30], ..inner }, at(0));
 
     assert_eq!(listed_in(&judge), ["203.0.113.7"]);
 }
@@ -131,6 +132,9 @@ fn a_question_and_its_answer_are_one_finding_for_a_minute() {
     let mut judge = judge(&["c2.example"]);
     let dns = |answer| {
         let dns =
+    let Subject::Flow(subject) = &judge.findings[0].subject else { panic!() };
+    assert_eq!(subject.flow.vlan, [20, 30]);
+    assert_eq!(subject.flow.tunnel.as_deref(), tunnel.as_ref());
             Dns { id: 1, answer, query: "c2.example".into(), query_type: 1, code: None, answers: Vec::new() };
         What::Dns(Box::new(dns))
     };

@@ -275,6 +275,8 @@ fn job() -> Job {
         direction: Direction::ToServer,
         interface: "lo".into(),
         application: Application::Unknown,
+        vlan: Vec::new(),
+        tunnel: None,
         name: None,
         url: None,
         listed: None,
