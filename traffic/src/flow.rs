@@ -21,6 +21,7 @@ use crate::{
     sink::Sink,
 };
 pub use counts::Counts;
+pub(crate) use datagram::is_server;
 use entry::{Class, Entry};
 use fragments::Fragments;
 use key::{From, Key, Seed};
