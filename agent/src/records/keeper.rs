@@ -41,6 +41,7 @@ impl Keeper {
         loop {
             let Turn { blocks, asked, lost, is_last } = self.inbox.take(WAIT);
             let unwritten = self.write(&blocks);
+            self.inbox.tell(unwritten);
             let lost = self.note_lost(lost.saturating_add(unwritten));
             asked.into_iter().for_each(|ask| self.answer(ask, lost));
             if is_last {
