@@ -420,6 +420,8 @@ mod evasion;
 #[cfg(test)]
 mod forged;
 #[cfg(test)]
+mod late;
+#[cfg(test)]
 mod pipelined;
 #[cfg(test)]
 mod sealed;

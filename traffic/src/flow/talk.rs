@@ -106,33 +106,47 @@ impl Talk {
         let was_followed = matches!(self.reader, Reader::Follower(_) | Reader::Sealed(..));
         self.read(direction, &bytes, scene);
         self.say(scene);
-        if was_followed && matches!(self.reader, Reader::Raw | Reader::Unsure(_)) {
+        if was_followed && self.is_raw() {
             self.scan_rest(scene);
             for side in BOTH {
                 self.side(side).window.restart(scene.entry.side(side).stream.length());
             }
             self.side(direction).window.restart(piece.offset);
         }
-        if matches!(self.reader, Reader::Raw | Reader::Unsure(_)) && scene.wants.bodies {
+        if self.is_raw() && scene.wants.bodies {
             self.push(direction, &bytes, scene);
         }
     }
 
-    /// Takes bytes that came before: those that fall into a hole that was given up are scanned by themselves.
+    /// Takes bytes that came before: those that fall into a hole that was given up are scanned apart, with what is held of the
+    /// bytes around them.
     pub(super) fn late(&mut self, direction: Direction, at: u64, bytes: &[u8], scene: &mut Scene<'_>) {
         let end = at.saturating_add(bytes.len() as u64);
         while let Some(found) = self.side(direction).fill(at..end) {
             if !scene.wants.bodies {
                 continue;
             }
-            let ([_, late], about) = self.windows(direction);
-            if late.end() != found.start {
-                about.scan(late.all(), scene);
-                late.restart(found.start);
-            }
+            let [before, behind] = match self.is_raw() {
+                true => self.side(direction).around(&found),
+                false => Default::default(),
+            };
             let part = &bytes[(found.start - at) as usize..(found.end - at) as usize];
-            late.push(part, &mut |cut| about.scan(Some(cut), scene));
+            let ([_, late], about) = self.windows(direction);
+            let is_next = late.end() == found.start;
+            if !is_next {
+                about.scan(late.all(), scene);
+                late.restart(found.start - before.len() as u64);
+            }
+            let before = if is_next { &[] } else { &before[..] };
+            for part in [before, part, &behind] {
+                late.push(part, &mut |cut| about.scan(Some(cut), scene));
+            }
         }
+    }
+
+    /// Tells whether bytes are scanned as they are.
+    fn is_raw(&self) -> bool {
+        matches!(self.reader, Reader::Raw | Reader::Unsure(_))
     }
 
     /// Notes where an urgent byte stands.
@@ -204,7 +218,7 @@ impl Talk {
             Reader::Quic(initials) => size_of::<Initials>() + initials.held(),
             Reader::Raw | Reader::Done | Reader::Sealed(..) => 0,
         };
-        let windows: usize = self.sides.iter().map(|side| side.window.held() + side.late.held()).sum();
+        let windows: usize = self.sides.iter().map(Side::held).sum();
         size_of::<Self>() + reader + windows
     }
 
@@ -282,9 +296,13 @@ impl Talk {
         }
         self.say(scene);
         self.scan_all(direction, scene);
+        let (is_raw, hole) = (self.is_raw(), piece.offset.saturating_sub(piece.lost));
         let side = self.side(direction);
+        if is_raw {
+            side.keep_before(hole);
+        }
         side.window.restart(piece.offset);
-        side.pass(piece.offset.saturating_sub(piece.lost)..piece.offset);
+        side.pass(hole..piece.offset);
     }
 
     /// The other end begins to talk: what the first said is complete for now.
