@@ -38,7 +38,7 @@ use search::Shelf;
 use store::Store;
 
 /// The folder of the records in the agent's, and the scope under which it is said that there are none.
-const FOLDER: &str = "records";
+pub(crate) const FOLDER: &str = "records";
 /// The longest that a record waits to be written: what is lost if the agent dies, which the next start says.
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -137,9 +137,20 @@ impl Records {
         Ok(Self(Arc::new(Handle(inbox))))
     }
 
+    /// Makes one of which nothing is ever written.
+    #[cfg(test)]
+    pub(crate) fn stuck() -> Self {
+        Self(Arc::new(Handle(Arc::default())))
+    }
+
     /// Keeps records. Never waits: those that find no room are lost and counted.
     pub(crate) fn keep<'r>(&self, records: impl IntoIterator<Item = &'r Record>) {
         self.0.0.put(records);
+    }
+
+    /// Returns how many records were lost since this was asked last.
+    pub(crate) fn take_lost(&self) -> u64 {
+        self.0.0.take_untold()
     }
 
     /// Waits until there is room for more, but not for longer.

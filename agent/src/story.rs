@@ -160,6 +160,8 @@ mod tests {
             server: "203.0.113.7:443".parse().unwrap(),
             direction: Direction::ToServer,
             interface: "eth0".into(),
+            vlan: Vec::new(),
+            tunnel: None,
             application: Application::Tls,
             name: None,
             url: None,

@@ -2,9 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Timestamp, Untrusted};
+use crate::{
+    Timestamp, Untrusted,
+    traffic::{MAX_VLANS, Tunnel},
+};
 
 mod act;
 mod inside;
@@ -232,6 +235,12 @@ pub struct FlowFacts {
     pub direction: Direction,
     /// The network interface on which it was seen; empty where a file of packets names none.
     pub interface: Untrusted,
+    /// The VLAN ids around it, outermost first, at most [`MAX_VLANS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few_vlans")]
+    pub vlan: Vec<u16>,
+    /// The tunnel in which it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<Box<Tunnel>>,
     /// What it carried.
     pub application: Application,
     /// The name asked for: DNS query, TLS SNI or HTTP host.
@@ -244,4 +253,50 @@ pub struct FlowFacts {
     /// The process on the agent's host that owns one end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<Box<Process>>,
+}
+
+impl FlowFacts {
+    /// Writes the VLAN ids around it as people do, `20.30`; nothing where there are none.
+    #[must_use]
+    pub fn vlans(&self) -> Option<String> {
+        let ids: Vec<String> = self.vlan.iter().map(u16::to_string).collect();
+        (!ids.is_empty()).then(|| ids.join("."))
+    }
+}
+
+/// Reads no more VLAN ids than there may be.
+fn few_vlans<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u16>, D::Error> {
+    let mut all = Vec::deserialize(from)?;
+    all.truncate(MAX_VLANS);
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an agent wrote that knew neither VLAN nor tunnel.
+    const BEFORE: &str = r#"{"transport":"tcp","client":"10.0.0.5:1","server":"10.0.0.6:2","direction":"to_server","interface":"eth0","application":"http","name":null,"url":null}"#;
+
+    #[test]
+    fn a_flow_of_before_reads_and_one_without_vlan_and_tunnel_is_written_as_before() {
+        let flow: FlowFacts = serde_json::from_str(BEFORE).unwrap();
+
+        assert_eq!((&flow.vlan[..], &flow.tunnel, flow.vlans()), (&[][..], &None, None));
+        assert_eq!(serde_json::to_string(&flow).unwrap(), BEFORE);
+    }
+
+    #[test]
+    fn vlan_and_tunnel_of_a_flow_come_back_from_json_and_no_more_ids_than_there_may_be() {
+        let around = r#""vlan":[20,30],"tunnel":{"kind":"vxlan","from":"192.0.2.1","to":"192.0.2.2","id":7},"application""#;
+        let json = BEFORE.replace(r#""application""#, around);
+        let many = json.replace("[20,30]", "[1,2,3,4,5,6,7]");
+
+        let flow: FlowFacts = serde_json::from_str(&json).unwrap();
+
+        assert_eq!(serde_json::to_string(&flow).unwrap(), json);
+        assert_eq!(flow.vlans().as_deref(), Some("20.30"));
+        assert_eq!(flow.tunnel.unwrap().to_string(), "VXLAN 7: 192.0.2.1 → 192.0.2.2");
+        assert_eq!(serde_json::from_str::<FlowFacts>(&many).unwrap().vlan.len(), MAX_VLANS);
+    }
 }

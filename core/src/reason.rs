@@ -287,6 +287,9 @@ pub enum Reason {
         unowned: u64,
     },
 
+    /// Records of the network found no room, or could not be written.
+    RecordsLost,
+
     // Scanning.
     /// No rule pack is loaded.
     NoPack,

@@ -18,6 +18,9 @@ pub const MAX_ANSWERS: usize = 16;
 /// The most names that are kept of a list: protocols of a handshake, recipients of a letter, its attachments.
 pub const MAX_LISTED: usize = 32;
 
+/// The most VLAN ids around a packet: four in its frame, and one that the kernel took off.
+pub const MAX_VLANS: usize = 5;
+
 /// One thing that was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -69,6 +72,13 @@ pub struct Tunnel {
     pub id: Option<u32>,
 }
 
+impl fmt::Display for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id.map(|id| format!(" {id}")).unwrap_or_default();
+        write!(f, "{}{id}: {} → {}", self.kind.name(), self.from, self.to)
+    }
+}
+
 /// How a tunnel wraps packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -79,6 +89,18 @@ pub enum TunnelKind {
     Vxlan,
     /// RFC 2003, 2473, 4213.
     Ipip,
+}
+
+impl TunnelKind {
+    /// Returns the name that people know it by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gre => "GRE",
+            Self::Vxlan => "VXLAN",
+            Self::Ipip => "IP-in-IP",
+        }
+    }
 }
 
 /// What was seen of a flow.

@@ -55,6 +55,10 @@ pub trait Follow: std::fmt::Debug + Send {
     fn is_other(&self) -> bool {
         false
     }
+    /// Returns what watches the rest in its place, once that is encrypted if both ends mean what they said.
+    fn sealed(&mut self) -> Option<tls::Sealed> {
+        None
+    }
     /// Returns how much was odd so far: what two ends may read in two ways, what is meant to exhaust its reader, and what
     /// was passed over by a bound.
     fn odd(&self) -> u64 {

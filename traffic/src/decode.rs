@@ -20,7 +20,7 @@ pub(crate) mod transport;
 pub(crate) mod tunnel;
 
 /// The most VLAN tags around a packet: four in the frame, one that the kernel took off.
-pub const MAX_TAGS: usize = 5;
+pub const MAX_TAGS: usize = khien_core::traffic::MAX_VLANS;
 
 /// A frame as it was captured.
 #[derive(Debug, Clone, Copy)]

@@ -29,6 +29,7 @@ use crate::{
     sink::Sink,
 };
 pub use counts::Counts;
+pub(crate) use datagram::is_server;
 use entry::{Class, Entry};
 use fragments::Fragments;
 use key::{From, Key, Seed};
@@ -37,7 +38,7 @@ use scene::Scene;
 #[cfg(test)]
 use sweep::QUIET;
 use sweep::Wait;
-use table::{ALONE, TALKING, Table};
+use table::{ALONE, SEALED, TALKING, Table};
 
 mod counts;
 mod datagram;
@@ -345,19 +346,27 @@ impl Engine {
         let held = entry.held();
         self.held = self.held - entry.counted.held + held;
         entry.counted.held = held;
-        let list = if entry.is_mutual() { TALKING } else { ALONE };
-        let list = entry.talk.is_some().then_some(list);
+        let list = entry.talk.as_ref().map(|talk| match entry.is_mutual() {
+            _ if talk.is_sealed() => SEALED,
+            true => TALKING,
+            false => ALONE,
+        });
         self.table.set_talking(slot, list);
         self.arm(slot);
         // Few that hold much must not hush the many that hold little.
         let mut greedy = (held > self.limits.bytes / GREEDY).then_some(slot);
         while self.held > self.limits.bytes
-            && let Some(victim) =
-                greedy.take().or_else(|| self.table.oldest(ALONE)).or_else(|| self.table.oldest(TALKING))
+            && let Some(victim) = greedy.take().or_else(|| self.least_talking())
         {
-            self.counts.hushed += 1;
+            // Of what is encrypted nothing is lost.
+            self.counts.hushed += u64::from(!self.table[victim].is_sealed());
             self.hush(victim, sink);
         }
+    }
+
+    /// Returns the flow whose content is given up first.
+    fn least_talking(&self) -> Option<u32> {
+        [SEALED, ALONE, TALKING].into_iter().find_map(|list| self.table.oldest(list))
     }
 
     /// Returns how long a flow of a class may say nothing.
@@ -371,6 +380,8 @@ impl Engine {
     /// Drops what a flow holds beside its slot, after all that is left of it was given out.
     fn hush(&mut self, slot: u32, sink: &mut dyn Sink) {
         if let Some(mut talk) = self.table[slot].talk.take() {
+            // Who is not watched any more is not scanned for that.
+            self.table[slot].is_deaf |= talk.is_sealed();
             let mut scene = self.scene(slot, self.now, sink);
             talk.finish(&mut scene);
         }
@@ -423,7 +434,11 @@ mod evasion;
 #[cfg(test)]
 mod forged;
 #[cfg(test)]
+mod late;
+#[cfg(test)]
 mod pipelined;
+#[cfg(test)]
+mod sealed;
 #[cfg(test)]
 mod signs;
 #[cfg(test)]

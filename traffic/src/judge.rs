@@ -265,6 +265,8 @@ fn facts(ends: &Ends, listed: Option<Untrusted>, name: Option<Untrusted>) -> Flo
         server: ends.server,
         direction: Direction::ToServer,
         interface: ends.interface.clone(),
+        vlan: ends.vlan.clone(),
+        tunnel: ends.tunnel.clone().map(Box::new),
         application: Application::Unknown,
         name,
         url: None,

@@ -31,10 +31,10 @@ use tracing::warn;
 use super::{
     Links, StreamScanner, eyes,
     look::{Seen, Waiting},
-    loss::{self, Cause, Losses},
+    loss::{self, Cause, Losses, Unkept},
     tally::Tally,
 };
-use crate::sockets::Named;
+use crate::{records::Records, sockets::Named};
 
 /// Scans at the same time.
 const MAX_SCANS: usize = 4;
@@ -86,6 +86,7 @@ pub(super) struct Analyst<S> {
     waiting: Arc<Waiting>,
     named: Option<Named>,
     found: Once<Key>,
+    unkept: Unkept,
 }
 
 impl<S: StreamScanner> Analyst<S> {
@@ -111,6 +112,7 @@ impl<S: StreamScanner> Analyst<S> {
             waiting,
             named,
             found: Once::new(REMEMBERED),
+            unkept: Unkept::default(),
         }
     }
 
@@ -295,7 +297,9 @@ impl<S: StreamScanner> Analyst<S> {
 
     async fn tell_losses(&mut self) {
         let (now, policy) = (Timestamp::now(), loss::threshold(&self.links.policy));
-        let due: Vec<_> = self.scopes.values_mut().filter_map(|s| s.losses.due(now, policy)).collect();
+        self.count_unkept(now);
+        let due = self.scopes.values_mut().filter_map(|s| s.losses.due(now, policy));
+        let due: Vec<_> = due.chain(self.unkept.due(now, policy)).collect();
         for report in due {
             self.send(report).await;
         }
@@ -304,10 +308,17 @@ impl<S: StreamScanner> Analyst<S> {
     /// Tells what is left: nothing comes after it.
     async fn tell_rest(&mut self) {
         let (now, policy) = (Timestamp::now(), loss::threshold(&self.links.policy));
-        let rest: Vec<_> = self.scopes.values_mut().filter_map(|s| s.losses.rest(now, policy)).collect();
+        self.count_unkept(now);
+        let rest = self.scopes.values_mut().filter_map(|s| s.losses.rest(now, policy));
+        let rest: Vec<_> = rest.chain(self.unkept.rest(now)).collect();
         for report in rest {
             self.send(report).await;
         }
+    }
+
+    fn count_unkept(&mut self, now: Timestamp) {
+        let lost = self.links.records.as_ref().map_or(0, Records::take_lost);
+        self.unkept.add(lost, now);
     }
 
     /// Waits for room: meanwhile what is to be scanned is shed and counted, findings are not.

@@ -364,8 +364,8 @@ pub(super) fn ends(flow: u64, facts: &FlowFacts) -> Ends {
     Ends {
         flow,
         interface: facts.interface.clone(),
-        vlan: Vec::new(),
-        tunnel: None,
+        vlan: facts.vlan.clone(),
+        tunnel: facts.tunnel.as_deref().cloned(),
         transport: facts.transport,
         client: facts.client,
         server: facts.server,

@@ -11,6 +11,8 @@ use khien_core::{
 };
 use tokio::sync::watch;
 
+use crate::records;
+
 /// Why something was not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
@@ -100,6 +102,42 @@ impl Losses {
     }
 }
 
+/// Records that were lost and not told yet.
+#[derive(Debug, Default)]
+pub(super) struct Unkept {
+    from: Option<Timestamp>,
+    count: u64,
+}
+
+impl Unkept {
+    /// Adds what was lost.
+    pub(super) fn add(&mut self, count: u64, now: Timestamp) {
+        if count > 0 {
+            self.from.get_or_insert(now);
+            self.count = self.count.saturating_add(count);
+        }
+    }
+
+    /// Returns the report if it is due, and begins anew.
+    pub(super) fn due(&mut self, now: Timestamp, policy: Loss) -> Option<Report> {
+        let interval = SignedDuration::from_secs(policy.seconds.get().into());
+        self.from.filter(|from| now.duration_since(*from).abs() >= interval)?;
+        self.rest(now)
+    }
+
+    /// Returns what was not told yet.
+    pub(super) fn rest(&mut self, now: Timestamp) -> Option<Report> {
+        let from = self.from.take()?;
+        Some(Report::Blind {
+            scope: records::FOLDER.into(),
+            cause: Reason::RecordsLost,
+            from: from.min(now),
+            until: now,
+            lost: Some(std::mem::take(&mut self.count)),
+        })
+    }
+}
+
 /// Returns from where on losses are an alert, by the pack that is loaded now.
 pub(super) fn threshold(policy: &watch::Receiver<Option<Arc<Policy>>>) -> Loss {
     policy.borrow().as_ref().map_or_else(Loss::default, |policy| policy.network.loss)
@@ -178,6 +216,23 @@ mod tests {
         assert!(!told(50, 1_000, 60), "one in twenty, and not more than fifty");
         assert!(told(51, 100_000, 60) && told(10, 100, 60));
         assert!(!told(51, 100_000, 59), "it is gathered for a minute");
+    }
+
+    #[test]
+    fn lost_records_are_told_as_one_interval_however_few() {
+        let start: Timestamp = "2026-11-21T20:00:00Z".parse().unwrap();
+        let mut unkept = Unkept::default();
+        unkept.add(0, start);
+        assert_eq!(unkept.rest(start), None);
+
+        unkept.add(3, start);
+        unkept.add(4, start + INTERVAL / 2);
+        assert_eq!(unkept.due(start + INTERVAL / 2, usual()), None);
+        let told = unkept.due(start + INTERVAL, usual());
+
+        let (scope, cause, until) = ("records".into(), Reason::RecordsLost, start + INTERVAL);
+        assert_eq!(told, Some(Report::Blind { scope, cause, from: start, until, lost: Some(7) }));
+        assert_eq!(unkept.rest(start + INTERVAL), None, "it is told once");
     }
 
     #[test]

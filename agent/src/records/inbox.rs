@@ -31,6 +31,8 @@ struct State<A> {
     full: VecDeque<Block>,
     asked: Vec<A>,
     lost: u64,
+    /// Of what was lost, what nobody was told of.
+    untold: u64,
     is_closed: bool,
 }
 
@@ -55,6 +57,7 @@ impl<A> Default for Inbox<A> {
             full: VecDeque::new(),
             asked: Vec::new(),
             lost: 0,
+            untold: 0,
             is_closed: false,
         };
         Self { state: Mutex::new(state), changed: Condvar::new(), taken: Condvar::new() }
@@ -68,7 +71,7 @@ impl<A> Inbox<A> {
         for record in records {
             if let Err(error) = state.put(record) {
                 tracing::error!(%error, "a record of the network is lost");
-                state.lost += 1;
+                state.lose();
             }
         }
         if !state.full.is_empty() {
@@ -92,7 +95,18 @@ impl<A> Inbox<A> {
         }
     }
 
-    /// Counts records that could not be written.
+    /// Returns how many records were lost that nobody was told of.
+    pub(super) fn take_untold(&self) -> u64 {
+        std::mem::take(&mut self.locked().untold)
+    }
+
+    /// Has it told that records could not be written.
+    pub(super) fn tell(&self, many: u64) {
+        let mut state = self.locked();
+        state.untold = state.untold.saturating_add(many);
+    }
+
+    /// Counts records of which it could not be put down that they were lost.
     pub(super) fn lose(&self, many: u64) {
         let mut state = self.locked();
         state.lost = state.lost.saturating_add(many);
@@ -140,8 +154,13 @@ impl<A> Inbox<A> {
 
 impl<A> State<A> {
     fn put(&mut self, record: &Record) -> Result<(), RecordsError> {
-        if self.full.len() >= MOST_FULL || self.is_closed {
+        if self.is_closed {
+            // That nothing is kept any more is said elsewhere.
             self.lost += 1;
+            return Ok(());
+        }
+        if self.full.len() >= MOST_FULL {
+            self.lose();
             return Ok(());
         }
         self.filling.add(record)?;
@@ -151,6 +170,11 @@ impl<A> State<A> {
             self.full.push_back(std::mem::take(&mut self.filling));
         }
         Ok(())
+    }
+
+    fn lose(&mut self) {
+        self.lost += 1;
+        self.untold += 1;
     }
 
     fn is_due(&self, most: Duration) -> bool {
@@ -202,6 +226,7 @@ mod tests {
         assert_eq!(turn.blocks.len(), MOST_FULL);
         assert_eq!(many(&turn) as u64 + turn.lost, 100);
         assert!(turn.lost > 50);
+        assert_eq!([inbox.take_untold(), inbox.take_untold()], [turn.lost, 0], "it is told once");
         inbox.lose(5);
         inbox.put([&long]);
         assert_eq!(inbox.take(Duration::ZERO).lost, 5, "there is room again");

@@ -42,6 +42,7 @@ impl Keeper {
             let Turn { blocks, asked, lost, is_last } = self.inbox.take(WAIT);
             let now = Timestamp::now();
             let unwritten = self.write(&blocks, now);
+            self.inbox.tell(unwritten);
             let lost = self.note_lost(lost.saturating_add(unwritten), now);
             asked.into_iter().for_each(|ask| self.answer(ask, lost));
             if is_last {

@@ -233,6 +233,8 @@ fn flow_facts(f: &FlowFacts, lang: Lang, facts: &mut Facts) {
     facts.add(t::FLOW.get(lang), ends(f));
     facts.add(t::DIRECTION.get(lang), direction.get(lang));
     facts.maybe(t::INTERFACE.get(lang), Some(&f.interface).filter(|name| !name.raw().is_empty()));
+    facts.maybe("VLAN", f.vlans());
+    facts.maybe(t::TUNNEL.get(lang), f.tunnel.as_ref());
     facts.maybe(t::NAME.get(lang), f.name.as_ref());
     facts.maybe("URL", f.url.as_ref());
     facts.maybe(t::LISTED.get(lang), f.listed.as_ref());

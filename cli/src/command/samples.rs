@@ -17,6 +17,7 @@ use khien_core::{
     reason::Reason,
     run::{Run, RunState, RunSummary, StepProgress, StepState, Target, TargetResult},
     text::{Words, builtin::builtin_rule},
+    traffic::{Tunnel, TunnelKind},
 };
 
 fn at(text: &str) -> khien_core::Timestamp {
@@ -113,6 +114,8 @@ pub(crate) fn flow_alert() -> Alert {
             server: "192.0.2.53:53".parse().unwrap(),
             direction: Direction::ToServer,
             interface: Untrusted::from("eth0"),
+            vlan: Vec::new(),
+            tunnel: None,
             application: Application::Dns,
             name: Some(Untrusted::from("c2.example")),
             url: None,
@@ -149,6 +152,8 @@ pub(crate) fn traffic_alert() -> Alert {
         server: "203.0.113.7:443".parse().unwrap(),
         direction: Direction::ToServer,
         interface: Untrusted::from("eth0"),
+        vlan: Vec::new(),
+        tunnel: None,
         application: Application::Tls,
         name: Some(Untrusted::from("c2.example")),
         url: None,
@@ -171,6 +176,8 @@ pub(crate) fn traffic_alert() -> Alert {
         name: Some(Untrusted::from("c2.example")),
         flows: Vec::new(),
     };
+    let (from, to) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    let tunnel = Tunnel { kind: TunnelKind::Vxlan, from, to, id: Some(5_000) };
     let words = builtin_rule(builtin::NET_BEACON).unwrap();
     Alert {
         id: "A-13".parse().unwrap(),
@@ -180,7 +187,11 @@ pub(crate) fn traffic_alert() -> Alert {
         explanation: words.explanation.words(),
         next_step: words.next_step.words(),
         technique: words.technique.map(str::to_owned),
-        flow: Some(flow(40_112, Some(Box::new(process)))),
+        flow: Some(FlowFacts {
+            vlan: vec![20, 30],
+            tunnel: Some(Box::new(tunnel)),
+            ..flow(40_112, Some(Box::new(process)))
+        }),
         flows: vec![flow(40_110, None)],
         what: Some(subject.words()),
         ..flow_alert()

@@ -1,13 +1,17 @@
 //! What is home, who may speak to whom, and from where on traffic looks like an attack.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::net::IpAddr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{GroupName, Within};
-use crate::net::{Cidr, NoCidr, Service};
+use crate::net::{Cidr, Service};
+pub use place::{NoPlace, Place};
+pub use resolvers::PUBLIC_RESOLVERS;
 pub use sight::{Evasion, Loss};
 
+mod place;
+mod resolvers;
 mod sight;
 
 /// The most networks of one list: what a person can name and keep apart.
@@ -33,6 +37,10 @@ pub struct Network {
     /// Places outside that hosts call at regular times, or to which they send much: updates, antivirus, backups.
     #[serde(deserialize_with = "few_known")]
     pub known: Vec<Place>,
+    /// Resolvers outside whose answers are believed about where known names are, as are those of home. Nothing else that
+    /// goes there is known by that.
+    #[serde(deserialize_with = "few_networks")]
+    pub resolvers: Vec<Cidr>,
     /// Named parts of home.
     #[serde(deserialize_with = "zones")]
     pub zones: Vec<Zone>,
@@ -267,9 +275,10 @@ impl Default for EastWest {
 impl Default for Network {
     fn default() -> Self {
         Self {
-            home: USUAL_HOME.iter().filter_map(|n| n.parse().ok()).collect(),
+            home: networks(&USUAL_HOME),
             trusted: Vec::new(),
             known: Vec::new(),
+            resolvers: networks(&PUBLIC_RESOLVERS),
             zones: Vec::new(),
             hold_minutes: Within::default(),
             unanswered_seconds: Within::default(),
@@ -285,6 +294,10 @@ impl Default for Network {
             loss: Loss::default(),
         }
     }
+}
+
+fn networks(all: &[&str]) -> Vec<Cidr> {
+    all.iter().filter_map(|network| network.parse().ok()).collect()
 }
 
 impl Network {
@@ -317,6 +330,15 @@ impl Network {
         self.known.iter().any(is_it)
     }
 
+    /// Tells whether it is believed what a resolver says of where known names are.
+    #[must_use]
+    pub fn is_resolver(&self, address: IpAddr) -> bool {
+        self.is_home(address)
+            || self.is_trusted(address)
+            || self.is_known(address, None)
+            || self.resolvers.iter().any(|n| n.contains(address))
+    }
+
     /// Returns the first zone to which an address belongs.
     #[must_use]
     pub fn zone_of(&self, address: IpAddr) -> Option<&Zone> {
@@ -338,66 +360,6 @@ fn is_below(known: &[u8], name: &[u8]) -> bool {
     let name = name.strip_suffix(b".").unwrap_or(name);
     let Some(at) = name.len().checked_sub(known.len()) else { return false };
     name[at..].eq_ignore_ascii_case(known) && (at == 0 || name[at - 1] == b'.')
-}
-
-/// A place outside: a network, or a domain name and everything below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// A network.
-    Network(Cidr),
-    /// A domain name, in small letters.
-    Name(String),
-}
-
-/// The text is no place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no place, expected a network such as 203.0.113.0/24 or a domain name such as update.example"
-)]
-pub struct NoPlace(String);
-
-/// The longest domain name.
-const MAX_DOMAIN: usize = 253;
-
-impl FromStr for Place {
-    type Err = NoPlace;
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let network: Result<Cidr, NoCidr> = text.parse();
-        if let Ok(network) = network {
-            return Ok(Self::Network(network));
-        }
-        let label = |l: &str| {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-            !l.is_empty() && l.len() < 64 && l.bytes().all(plain)
-        };
-        // A name that ends in a number is an address with a fault in it.
-        let is_word = text.rsplit('.').next().is_some_and(|l| l.bytes().any(|b| b.is_ascii_alphabetic()));
-        match text.len() <= MAX_DOMAIN && text.contains('.') && is_word && text.split('.').all(label) {
-            true => Ok(Self::Name(text.to_ascii_lowercase())),
-            false => Err(NoPlace(text.chars().take(80).collect())),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Network(network) => network.fmt(f),
-            Self::Name(name) => f.pad(name),
-        }
-    }
-}
-
-impl Serialize for Place {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Place {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
 }
 
 fn few_networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Cidr>, D::Error> {

@@ -85,6 +85,8 @@ pub const LISTED: Message = Message::new("Có trong danh sách", "On a list");
 pub const DIRECTION: Message = Message::new("Chiều", "Direction");
 /// Labels: Interface.
 pub const INTERFACE: Message = Message::new("Giao diện mạng", "Interface");
+/// The tunnel in which a flow ran.
+pub const TUNNEL: Message = Message::new("Đường hầm", "Tunnel");
 /// Labels: Name.
 pub const NAME: Message = Message::new("Tên miền", "Name");
 /// Labels: to the server.

@@ -312,6 +312,10 @@ impl Reason {
                 both("giao diện mạng đã tắt hoặc biến mất", "the interface was down or away")
             }
             Self::PacketsLost { .. } => LOST,
+            Self::RecordsLost => both(
+                "bản ghi mạng đến nhanh hơn mức lưu kịp, hoặc không ghi được xuống đĩa; tìm lại khoảng thời gian này sẽ không thấy hết",
+                "records of the network came faster than they can be kept, or could not be written; hunts of that time do not find all",
+            ),
 
             Self::NoPack => both("chưa nạp gói luật nào", "no rule pack is loaded"),
             Self::SandboxLacks { .. } => both("hộp cát trên máy này thiếu: {}", "not in force here: {}"),

@@ -105,6 +105,8 @@ words! {
     TO_SERVER: "từ máy khách tới máy chủ" / "client to server";
     TO_CLIENT: "từ máy chủ về máy khách" / "server to client";
     INTERFACE: "Giao diện" / "Interface";
+    VLAN: "VLAN" / "VLAN";
+    TUNNEL: "Đường hầm" / "Tunnel";
     NAME: "Tên" / "Name";
     URL: "URL" / "URL";
     WHAT: "Nội dung" / "What";

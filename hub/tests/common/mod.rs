@@ -355,6 +355,8 @@ pub(crate) fn seen_on_the_wire(matched: &str) -> Report {
         server: "192.0.2.1:80".parse().unwrap(),
         direction: Direction::ToServer,
         interface: "eth0".into(),
+        vlan: Vec::new(),
+        tunnel: None,
         application: Application::Http,
         name: Some("cong.tinh.example".into()),
         url: Some("http://cong.tinh.example/upload.php".into()),

@@ -161,6 +161,8 @@ fn lookup() -> Alert {
         server: "[2001:db8::53]:53".parse().expect("an address"),
         direction: Direction::ToServer,
         interface: "eth0".into(),
+        vlan: Vec::new(),
+        tunnel: None,
         application: Application::Dns,
         name: Some("C2.evil.example".into()),
         url: None,

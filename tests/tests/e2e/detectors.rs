@@ -1,5 +1,5 @@
-//! What is listed, and what looks like an attack by how it goes: real curl, openssl, ssh and dig over a cable, each list and each
-//! detector fired once, beside honest traffic of the same kind.
+//! What looks like an attack by how it goes: real curl, ssh and dig over a cable, each detector fired once, beside honest traffic
+//! of the same kind.
 
 use std::{
     fs,
@@ -7,7 +7,6 @@ use std::{
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Instant,
 };
 
 use khien_core::Sha256;
@@ -21,10 +20,10 @@ use crate::{
 };
 
 /// Newer than any pack that comes with the programs.
-const VERSION: u64 = 5_000_000;
+pub(crate) const VERSION: u64 = 5_000_000;
 
 /// A program that ends with its test.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -34,7 +33,7 @@ impl Drop for Running {
 }
 
 /// Starts a server's program on the site's side and waits until it says this.
-fn start(site: &Site, args: &[&str], ready: &str) -> Running {
+pub(crate) fn start(site: &Site, args: &[&str], ready: &str) -> Running {
     let mut command = site.network.as_ref().unwrap().command("setpriv");
     command.args(["--pdeathsig", "KILL", "--", "sh", "-c", "exec \"$@\" 2>&1", "sh"]).args(args);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -49,14 +48,14 @@ fn start(site: &Site, args: &[&str], ready: &str) -> Running {
 }
 
 /// Runs a program on the client's side; tells its exit code and what it prints.
-fn run(client: &Namespace, program: &str, args: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn run(client: &Namespace, program: &str, args: &[&str]) -> (Option<i32>, String) {
     let out =
         client.command("timeout").args(["120", program]).args(args).stdin(Stdio::null()).output().unwrap();
     (out.status.code(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
 }
 
 /// Asks for pages, which come.
-fn curl<A: AsRef<str>>(client: &Namespace, args: &[A]) {
+pub(crate) fn curl<A: AsRef<str>>(client: &Namespace, args: &[A]) {
     let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
     let (code, said) = run(client, "curl", &[&["-sS", "-g"], &args[..]].concat());
     assert_eq!(code, Some(0), "curl {args:?}: {said}");
@@ -69,7 +68,7 @@ fn try_curl(client: &Namespace, urls: &[String]) {
 }
 
 /// A pack of one rule for all lists.
-fn pack(site: &Site, version: u64, policy: &str, lists: &[(&str, &str)]) {
+pub(crate) fn pack(site: &Site, version: u64, policy: &str, lists: &[(&str, &str)]) {
     let folder = site.web.with_file_name(format!("pack-{version}"));
     let words = "{ vi = \"Trong danh sách\", en = \"Listed\" }";
     let mut manifest = format!("version = {version}\n");
@@ -89,81 +88,19 @@ fn pack(site: &Site, version: u64, policy: &str, lists: &[(&str, &str)]) {
     site.until(&["agent", "list"], "the agent with the pack", |agents| agents.to_string().contains(&loaded));
 }
 
-fn of(up: &mut Up<'_>, rule: &str, server: &str) -> Value {
+pub(crate) fn of(up: &mut Up<'_>, rule: &str, server: &str) -> Value {
     up.alert(&format!("{rule} at {server}"), |a| {
         a["rule"] == rule && a["flow"]["server"].as_str().is_some_and(|s| s.starts_with(server))
     })
 }
 
 /// Asserts that no alert names a server.
-fn silent_about<S: AsRef<str>>(site: &Site, servers: &[S]) {
+pub(crate) fn silent_about<S: AsRef<str>>(site: &Site, servers: &[S]) {
     let alerts = site.json(&["alert", "list"]);
     let is_there = |server: &str| servers.iter().any(|s| server.starts_with(s.as_ref()));
     let names = |a: &Value| a["flow"]["server"].as_str().is_some_and(is_there);
     let wrong: Vec<_> = alerts.as_array().unwrap().iter().filter(|a| names(a)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// A TLS 1.2 server, whose certificate is seen on the wire, and the certificate's digest.
-fn tls_server(site: &Site) -> (Running, String) {
-    let path = |name: &str| site.web.with_file_name(name).to_str().unwrap().to_owned();
-    let (key, pem, der) = (path("key.pem"), path("cert.pem"), path("cert.der"));
-    for args in [
-        &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=c2", "-keyout", &key, "-out", &pem]
-            [..],
-        &["x509", "-in", &pem, "-outform", "der", "-out", &der],
-    ] {
-        assert!(Command::new("openssl").args(args).output().unwrap().status.success(), "openssl {args:?}");
-    }
-    let args =
-        ["openssl", "s_server", "-accept", "203.0.113.7:443", "-www", "-tls1_2", "-cert", &pem, "-key", &key];
-    (start(site, &args, "ACCEPT"), Sha256::of(&fs::read(der).unwrap()).to_string())
-}
-
-/// Looks in the records for the fingerprint of whoever asked for a name.
-fn fingerprint(site: &Site, name: &str) -> String {
-    let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        let (_, out, _) = site.cli(&["hunt", "net", "--domain", name, "--json"]);
-        let found = out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        if let Some(ja4) = found.filter_map(|row| row["ja4"].as_str().map(str::to_owned)).next() {
-            return ja4;
-        }
-    }
-    panic!("no record of {name}")
-}
-
-#[test]
-fn a_listed_address_url_certificate_and_tls_client_are_alerts_that_say_what_is_listed() {
-    let Some((site, client)) = networks(&["curl", "openssl"]) else { return };
-    let mut up = watched(&site);
-    web(&site, 80);
-    let (_tls, certificate) = tls_server(&site);
-    let lists =
-        [("address", "203.0.113.9"), ("url", "http://tai.example/kit/"), ("certificate", &certificate)];
-    pack(&site, VERSION, "", &lists);
-    let names = ["tai.example:80:203.0.113.8", "cong.example:443:203.0.113.7"];
-    let ask = |url: &str| curl(&client, &["-k", "--resolve", names[0], "--resolve", names[1], url]);
-
-    for url in [
-        "http://203.0.113.9/",
-        "http://tai.example/kit/x.php",
-        "http://203.0.113.10/",
-        "https://cong.example/",
-    ] {
-        ask(url);
-    }
-
-    assert_eq!(of(&mut up, "list.address", "203.0.113.9:80")["flow"]["listed"], "203.0.113.9");
-    let url = of(&mut up, "list.url", "203.0.113.8:80");
-    assert!(url["flow"]["url"].as_str().unwrap().ends_with("/kit/x.php"), "{url}");
-    let alert = of(&mut up, "list.certificate", "203.0.113.7:443");
-    assert_eq!(alert["flow"]["listed"], certificate.as_str(), "{alert}");
-    let ja4 = fingerprint(&site, "cong.example");
-    pack(&site, VERSION + 1, "", &[("ja4", &ja4)]);
-    ask("https://cong.example/again");
-    assert_eq!(of(&mut up, "list.ja4", "203.0.113.7:443")["flow"]["listed"], ja4.as_str());
-    silent_about(&site, &["203.0.113.10:"]);
 }
 
 /// Few tries are enough, and nobody is waited for as long as usual.
@@ -289,7 +226,7 @@ fn sshd_config(key: &Path, config: &Path) {
 }
 
 /// Answers every question at an address that there is no such name.
-fn resolver(site: &Site, address: &'static str) {
+pub(crate) fn resolver(site: &Site, address: &'static str) {
     let network = site.network.as_ref().unwrap();
     let socket = network.run(move || UdpSocket::bind((address, 53)).unwrap()).join().unwrap();
     std::thread::spawn(move || {

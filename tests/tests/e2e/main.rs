@@ -15,6 +15,7 @@ mod indicators;
 mod integrity;
 mod kill;
 mod language;
+mod listed;
 mod memory;
 mod net_host;
 mod net_past;

@@ -16,6 +16,9 @@ use super::reader::Reader;
 pub use stream::Stream;
 
 const HEADER: usize = 12;
+/// Where the header says what the message is, and counts its questions and answers.
+const FLAGS: usize = 2;
+const COUNTS: std::ops::Range<usize> = 4..8;
 const RESPONSE: u8 = 0x80;
 const CODE: u8 = 0x0f;
 /// The most questions that are passed over to reach the answers. Servers answer one; mDNS asks a few at once.
@@ -57,6 +60,13 @@ pub fn message(bytes: &[u8]) -> Option<Dns> {
         code: is_answer.then_some(code & CODE),
         answers,
     })
+}
+
+/// Tells whether a message is an answer; one that says no more than that it failed is one, too.
+pub fn is_answer(bytes: &[u8]) -> bool {
+    let Some(header) = bytes.first_chunk::<HEADER>() else { return false };
+    let is_bare = header[COUNTS].iter().all(|byte| *byte == 0);
+    header[FLAGS] & RESPONSE != 0 && (is_bare || message(bytes).is_some())
 }
 
 /// Reads the first question of a message.

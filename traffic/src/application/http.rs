@@ -16,7 +16,10 @@
 
 use khien_core::{Timestamp, event::Direction};
 
-use super::{Follow, Said, Wants, tls::Handshake};
+use super::{
+    Follow, Said, Wants,
+    tls::{Handshake, Sealed},
+};
 use exchange::Exchanges;
 use message::Side;
 
@@ -88,6 +91,10 @@ impl Follow for Http {
 
     fn is_done(&self) -> bool {
         self.tunnel.as_ref().is_some_and(|tunnel| tunnel.is_done())
+    }
+
+    fn sealed(&mut self) -> Option<Sealed> {
+        self.tunnel.as_mut()?.sealed()
     }
 
     fn odd(&self) -> u64 {

@@ -14,7 +14,7 @@ use super::{
     Follow, Said, Wants,
     body::{Piece, up_to},
     parts::Parts,
-    tls::Handshake,
+    tls::{Handshake, Sealed},
 };
 use asked::{Answer, Asked, Waiting};
 use dots::Dots;
@@ -426,6 +426,11 @@ impl Follow for Session {
 
     fn is_done(&self) -> bool {
         matches!(&self.phase, Phase::Dark(handshake) if handshake.is_done())
+    }
+
+    fn sealed(&mut self) -> Option<Sealed> {
+        let Phase::Dark(handshake) = &mut self.phase else { return None };
+        handshake.sealed()
     }
 
     fn odd(&self) -> u64 {

@@ -8,7 +8,8 @@
 mod hello;
 mod messages;
 #[cfg(test)]
-pub(super) mod sample;
+pub(crate) mod sample;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ use hello::ServerHello;
 pub(super) use hello::{PROTOCOLS, SERVER_NAME};
 pub use messages::{MAX_HELLO, begins};
 use messages::{Message, Messages, Step};
+pub use sealed::Sealed;
+use sealed::Walk;
 
 /// What a client asked for takes in memory, roughly: the record, its name and a few protocols.
 const ASKED: usize = size_of::<Tls>() + 256;
@@ -70,15 +73,16 @@ pub struct Handshake {
     is_plain: bool,
 }
 
-/// A direction that is read until nothing in it is of interest.
+/// A direction that is read until nothing in it is of interest but whether it goes on in records.
 #[derive(Debug)]
-struct Side(Option<Box<Messages>>);
-
-const OVER: Side = Side(None);
+enum Side {
+    Open(Box<Messages>),
+    Over(Walk),
+}
 
 impl Default for Side {
     fn default() -> Self {
-        Self(Some(Box::default()))
+        Self::Open(Box::default())
     }
 }
 
@@ -94,12 +98,13 @@ impl Follow for Handshake {
     }
 
     fn lost(&mut self, direction: Direction, _: u64, out: &mut Vec<Said>) {
-        *self.side(direction) = OVER;
+        *self.side(direction) = Side::Over(Walk::LOST);
         self.tell_if_over(out);
     }
 
     fn end(&mut self, _: Timestamp, out: &mut Vec<Said>) {
-        (self.client, self.server) = (OVER, OVER);
+        self.client.close();
+        self.server.close();
         self.tell_if_over(out);
     }
 
@@ -115,6 +120,11 @@ impl Follow for Handshake {
     fn is_other(&self) -> bool {
         self.is_plain
     }
+
+    fn sealed(&mut self) -> Option<Sealed> {
+        let (Side::Over(client), Side::Over(server)) = (&self.client, &self.server) else { return None };
+        self.is_done().then(|| Sealed::new([*client, *server]))
+    }
 }
 
 impl Handshake {
@@ -126,7 +136,7 @@ impl Handshake {
     }
 
     fn hear_client(&mut self, step: Step, out: &mut Vec<Said>) {
-        self.client = OVER;
+        self.client.close();
         self.is_plain |= step == Step::Not;
         let Step::Message(Message::ClientHello(body)) = step else { return };
         let Some(hello) = ClientHello::parse(&body) else {
@@ -146,24 +156,27 @@ impl Handshake {
             Step::Message(Message::ServerHello(body)) => {
                 self.agreed = ServerHello::parse(&body).or(self.agreed);
                 if self.agreed.is_some_and(|hello| hello.is_encrypted_from_here() && !hello.is_retry) {
-                    self.server = OVER;
+                    self.server.close();
                 }
             }
             Step::Message(Message::Certificate(leaf)) if is_open => {
                 self.leaf = Some(Box::new(certificate::leaf(&leaf)));
-                self.server = OVER;
+                self.server.close();
             }
             // After a HelloRetryRequest, the server may say that it changes its cipher long before it does.
             Step::Encrypted if self.agreed.is_some_and(|agreed| agreed.is_retry) => {}
             // A failure, an abbreviated handshake, or no certificate at all: nothing more is open.
-            Step::Message(Message::ServerDone) | Step::Failed | Step::Encrypted => self.server = OVER,
+            Step::Message(Message::ServerDone) | Step::Failed | Step::Encrypted => self.server.close(),
             Step::Message(_) => {}
-            Step::Not => (self.server, self.is_plain) = (OVER, true),
+            Step::Not => {
+                self.server.close();
+                self.is_plain = true;
+            }
         }
     }
 
     fn tell_if_over(&mut self, out: &mut Vec<Said>) {
-        let is_over = self.client.0.is_none() && self.server.0.is_none();
+        let is_over = matches!((&self.client, &self.server), (Side::Over(_), Side::Over(_)));
         let is_tls = self.asked.is_some() || self.agreed.is_some();
         if !is_over || !is_tls || self.is_told {
             return;
@@ -181,11 +194,24 @@ impl Handshake {
 }
 
 impl Side {
+    /// Reads no more messages.
+    fn close(&mut self) {
+        if let Self::Open(messages) = self {
+            *self = Self::Over(messages.walk());
+        }
+    }
+
     fn next(&mut self, bytes: &mut &[u8]) -> Option<Step> {
-        self.0.as_mut()?.next(bytes)
+        match self {
+            Self::Open(messages) => messages.next(bytes),
+            Self::Over(walk) => (!walk.take(std::mem::take(bytes))).then_some(Step::Not),
+        }
     }
 
     fn held(&self) -> usize {
-        self.0.as_ref().map_or(0, |messages| size_of::<Messages>() + messages.held())
+        match self {
+            Self::Open(messages) => size_of::<Messages>() + messages.held(),
+            Self::Over(_) => 0,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Where known names are, by what resolvers answered: a name that a client says by itself proves nothing.
 //!
-//! Believed is an answer from port 53 of a resolver of home, or one that policy names as known or trusted, to a question that was seen
-//! in the same flow. Anybody else may answer whatever he likes.
+//! Believed is an answer from port 53 of a resolver of home, a public one, or one that policy names as known or trusted, to a question
+//! that was seen in the same flow. Anybody else may answer whatever he likes, also the resolver that a host itself chose to ask.
 
 use std::net::IpAddr;
 
@@ -36,10 +36,8 @@ impl Resolved {
 
     /// Takes a DNS message.
     pub(super) fn see(&mut self, policy: &Network, at: i64, ends: &Ends, dns: &Dns) {
-        let resolver = ends.server.ip();
-        let is_believed =
-            policy.is_home(resolver) || policy.is_trusted(resolver) || policy.is_known(resolver, None);
-        if ends.server.port() != DNS_PORT || !is_believed || !policy.is_known_name(dns.query.raw()) {
+        let is_believed = ends.server.port() == DNS_PORT && policy.is_resolver(ends.server.ip());
+        if !is_believed || !policy.is_known_name(dns.query.raw()) {
             return;
         }
         let key = (ends.flow, dns.id, dns.query.raw().to_ascii_lowercase());

@@ -7,6 +7,8 @@ use khien_core::{
     traffic::{Ends, Flow},
 };
 
+use crate::flow::is_server;
+
 /// Ports from here on are taken at random by clients of Linux, those of Windows and others begin higher.
 const EPHEMERAL: u16 = 32_768;
 /// DHCP, DNS, NetBIOS names, NTP, SNMP, syslog, SSDP, mDNS, LLMNR: what hosts say by themselves all day.
@@ -23,10 +25,16 @@ pub(super) fn service(ends: &Ends) -> Option<Service> {
 }
 
 /// Tells whether a flow looks as if its two ends were taken one for the other, as they are where the sensor came late or sees one
-/// direction only: few open a conversation from a service's port to a port that clients take at random. A SYN settles it.
+/// direction only: few open a conversation from a service's port to a port that clients take at random. A SYN settles it; over UDP
+/// who sends from a server's port is taken for the client only if what he says is no answer.
 pub(super) fn is_backward(ends: &Ends) -> bool {
     let is_likely = ends.client.port() < EPHEMERAL && ends.server.port() >= EPHEMERAL;
-    is_likely && !ends.saw_syn && ends.transport != Transport::Icmp
+    let is_settled = match ends.transport {
+        Transport::Tcp => ends.saw_syn,
+        Transport::Udp => is_server(ends.client.port()),
+        Transport::Icmp => true,
+    };
+    is_likely && !is_settled
 }
 
 /// Tells whether nobody took a conversation. Who sent something over TCP was let in, even if the sensor did not see the answer; but
@@ -59,6 +67,8 @@ pub(super) fn facts(ends: &Ends, application: Application, name: Option<Untruste
         server: ends.server,
         direction: Direction::ToServer,
         interface: ends.interface.clone(),
+        vlan: ends.vlan.clone(),
+        tunnel: ends.tunnel.clone().map(Box::new),
         application,
         name,
         url: None,

@@ -133,9 +133,13 @@ impl Trace {
         }
     }
 
-    /// Has a name be asked for and answered.
+    /// Has a name be asked for at home and answered.
     fn resolve(&mut self, at: i64, name: &str, address: &str) {
-        let ends = self.ends("10.0.0.5", "udp 10.0.0.53:53");
+        self.resolve_at(at, "udp 10.0.0.53:53", (name, address));
+    }
+
+    fn resolve_at(&mut self, at: i64, resolver: &str, (name, address): (&str, &str)) {
+        let ends = self.ends("10.0.0.5", resolver);
         let (query, answers) = (name.into(), vec![address.into()]);
         let dns = Dns { id: 7, answer: true, query, query_type: 1, code: Some(0), answers };
         self.message(at, ends.clone(), Dns { answer: false, code: None, answers: Vec::new(), ..dns.clone() });

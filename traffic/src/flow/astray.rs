@@ -318,29 +318,6 @@ fn a_connection_that_a_reset_ended_is_missed_if_it_makes_room() {
 }
 
 #[test]
-fn a_segment_that_comes_late_is_scanned() {
-    for parts in [1, 4] {
-        let mut wire = Wire::new(ENDS[0]);
-        wire.open();
-        wire.send(true, &tcp(1001 + MARK.len() as u32, b"what comes behind"));
-        for _ in 0..3 {
-            wire.wait(1100);
-        }
-        assert_eq!(wire.engine.take_counts().missing, MARK.len() as u64);
-        for (n, part) in MARK.chunks(MARK.len().div_ceil(parts)).enumerate() {
-            let at = n * MARK.len().div_ceil(parts);
-            wire.send(true, &tcp(1001 + u32::try_from(at).unwrap(), part));
-        }
-        // A second copy is none.
-        wire.send(true, &tcp(1001, MARK));
-
-        is_found(&mut wire);
-        let missing = wire.told.flows()[0].to_server.missing;
-        assert_eq!(missing, MARK.len() as u64, "it was scanned apart from what stands around it");
-    }
-}
-
-#[test]
 fn what_was_not_scanned_yet_is_when_the_other_end_says_what_it_is() {
     let mut wire = Wire::new(ENDS[0]);
     wire.open();

@@ -20,10 +20,21 @@ const FIRST_FREE_PORT: u16 = 1024;
 /// What begins a connection of QUIC is never shorter, RFC 9000 §14.1.
 const LEAST_INITIAL: usize = 1_200;
 
-/// Returns who is the client: who sent the first datagram, unless only that one has a server's port.
+/// Tells whether servers answer from a port.
+pub(crate) fn is_server(port: u16) -> bool {
+    port < FIRST_FREE_PORT || DNS_PORTS.contains(&port)
+}
+
+/// Returns who is the client: who sent the first datagram, unless only that one has a server's port and says what may be an answer.
+/// Who scans from such a port (`nmap -g 53`) answers nothing.
 pub(super) fn client(from: From, datagram: &Datagram<'_>) -> From {
-    let is_server = |port: u16| port < FIRST_FREE_PORT || DNS_PORTS.contains(&port);
-    let is_answer = is_server(datagram.source.port()) && !is_server(datagram.destination.port());
+    let (source, payload) = (datagram.source.port(), datagram.payload);
+    let is_answer = is_server(source)
+        && !is_server(datagram.destination.port())
+        && match DNS_PORTS.contains(&source) {
+            true => dns::is_answer(payload),
+            false => !payload.is_empty(),
+        };
     match (from, is_answer) {
         (from, false) => from,
         (From::Low, true) => From::High,

@@ -138,7 +138,18 @@ impl Entry {
     /// Tells whether it is a TCP connection that is over. One that a reset alone ended is not while something can still be read of it:
     /// the reset may not have reached the host.
     pub(super) fn has_ended(&self) -> bool {
-        self.was_reset && (self.talk.is_none() || !self.is_mutual()) || self.is_closed()
+        let can_be_read = self.talk.is_some() && !self.is_sealed();
+        self.was_reset && (!can_be_read || !self.is_mutual()) || self.is_closed()
+    }
+
+    /// Tells whether it is encrypted, as far as that can be told, and watched.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.talk.as_ref().is_some_and(|talk| talk.is_sealed())
+    }
+
+    /// Returns how many bytes on the wire it has taken so far.
+    pub(super) fn wire_bytes(&self) -> u64 {
+        self.sides.iter().map(|side| side.bytes).fold(0, u64::saturating_add)
     }
 
     /// Tells whether both ends were seen to send, so that one alone did not make it up.

@@ -74,6 +74,23 @@ fn a_new_connection_that_the_other_end_takes_up_is_one() {
 }
 
 #[test]
+fn what_comes_between_an_opening_and_its_answer_hides_no_new_connection() {
+    // A copy of what was said, and what nobody can believe.
+    for late in [1001, 1001 + (1 << 30)] {
+        let mut wire = Wire::new(ENDS[0]);
+        wire.open();
+        wire.say(b"the old one");
+        wire.send(true, &tcp_with(SYN, 9_000_000, 0, b""));
+        wire.send(true, &tcp_with(ACK, late, 5001, b"the old one"));
+        wire.send(false, &tcp_with(SYN | ACK, 8_000_000, 9_000_001, b""));
+        wire.next = [9_000_001, 8_000_001];
+
+        assert!(finds(&mut wire), "{late}");
+        assert_eq!(wire.told.opened.len(), 2);
+    }
+}
+
+#[test]
 fn data_of_an_opening_that_the_server_did_not_take_are_not_the_first_copy() {
     let mut wire = Wire::new(ENDS[0]);
     wire.send(true, &tcp_with(SYN, 1000, 0, &[b'x'; 28]));

@@ -65,6 +65,8 @@ impl Scene<'_> {
             server: ends.server,
             direction,
             interface: ends.interface,
+            vlan: ends.vlan,
+            tunnel: ends.tunnel.map(Box::new),
             application: self.entry.application,
             name: self.entry.name.as_deref().cloned(),
             url: url.cloned(),

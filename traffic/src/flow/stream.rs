@@ -24,8 +24,6 @@ const MAX_AHEAD: i64 = 8 << 20;
 const STRAYS_TO_FOLLOW: u8 = 3;
 /// As many while the receiver's acknowledgements say otherwise: they may have stopped coming by.
 const STRAYS_DESPITE_ACKS: u8 = 64;
-/// What is kept of a stray is no stray: it is where another connection may begin.
-const PROPOSED: u8 = u8::MAX;
 
 /// Some bytes of a stream, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,12 +73,16 @@ pub(super) struct Stream {
     end: Option<NonZero<u64>>,
     /// What came early; most streams never need it.
     held: Option<Box<Pieces>>,
-    /// What the receiver said last that he waits for.
-    acked: Option<u32>,
-    /// Where the last unbelievable segment ended, or where another connection may begin.
+    /// What the receiver said last that he waits for. There are many streams: whether he did stands with the other small fields.
+    ack: u32,
+    /// Where another stream may begin, once the receiver answers so.
+    proposal: u32,
+    /// Where the last unbelievable segment ended.
     stray: u32,
-    /// How many unbelievable segments there were in a row, or [`PROPOSED`].
+    /// How many unbelievable segments there were in a row.
     strays: u8,
+    has_ack: bool,
+    has_proposal: bool,
 }
 
 impl Stream {
@@ -93,27 +95,38 @@ impl Stream {
 
     /// Begins at this number whatever came before: the receiver said so.
     pub(super) fn restart(&mut self, first: u32) {
-        *self = Self { first: Some(first), next: Some(first), acked: self.acked, ..Self::default() };
+        *self = Self {
+            first: Some(first),
+            next: Some(first),
+            ack: self.ack,
+            has_ack: self.has_ack,
+            ..Self::default()
+        };
     }
 
     /// Notes what the receiver waits for.
     pub(super) fn acknowledge(&mut self, ack: u32) {
-        self.acked = Some(ack);
+        (self.ack, self.has_ack) = (ack, true);
+    }
+
+    /// Returns what the receiver said last that he waits for.
+    fn acked(&self) -> Option<u32> {
+        self.has_ack.then_some(self.ack)
     }
 
     /// Tells whether the receiver acknowledged that the stream begins at this number.
     pub(super) fn is_acknowledged(&self, first: u32) -> bool {
-        self.acked.is_some_and(|acked| (0..=MAX_AHEAD).contains(&distance(first, acked)))
+        self.acked().is_some_and(|acked| (0..=MAX_AHEAD).contains(&distance(first, acked)))
     }
 
     /// Notes that another stream than this may begin at this number, if the receiver answers so.
     pub(super) fn propose(&mut self, first: u32) {
-        (self.stray, self.strays) = (first, PROPOSED);
+        (self.proposal, self.has_proposal) = (first, true);
     }
 
     /// Tells whether another stream was proposed to begin at this number.
     pub(super) fn was_proposed(&self, first: u32) -> bool {
-        self.strays == PROPOSED && self.stray == first
+        self.has_proposal && self.proposal == first
     }
 
     /// Tells whether the next byte in order has this number.
@@ -228,7 +241,7 @@ impl Stream {
         let held = held.map(|end| next.wrapping_add((end - self.offset) as u32));
         // The end takes a number of its own.
         let end = self.is_whole().then(|| next.wrapping_add(1));
-        let acked = self.acked.filter(|acked| distance(next, *acked) > 0);
+        let acked = self.acked().filter(|acked| distance(next, *acked) > 0);
         seq == next || [held, end, acked].contains(&Some(seq))
     }
 
@@ -274,7 +287,7 @@ impl Stream {
     /// Tells whether what was taken for the beginning of this stream is not: its receiver stands before that.
     fn begins_before(&self, seq: u32) -> bool {
         let Some(next) = self.next else { return false };
-        match self.acked {
+        match self.acked() {
             Some(acked) => {
                 // Truncation is meant: sequence numbers wrap.
                 let begin = next.wrapping_sub(self.offset as u32);
@@ -337,7 +350,7 @@ impl Stream {
 
     /// Tells whether the receiver acknowledged the end, which takes a number of its own.
     fn is_end_sure(&self) -> bool {
-        let (Some(end), Some(next), Some(acked)) = (self.end, self.next, self.acked) else { return false };
+        let (Some(end), Some(next), Some(acked)) = (self.end, self.next, self.acked()) else { return false };
         // Truncation is meant: sequence numbers wrap.
         acked == next.wrapping_add(end.get().wrapping_sub(self.offset) as u32)
     }
@@ -345,15 +358,15 @@ impl Stream {
     /// Counts segments that cannot be believed, and tells whether the stream goes on with this one: the receiver stands there, or
     /// enough of them continue each other and nothing is known of him.
     fn follow(&mut self, seq: u32, length: usize) -> bool {
-        let goes_on = (1..PROPOSED).contains(&self.strays) && self.stray == seq;
+        let goes_on = self.strays > 0 && self.stray == seq;
         self.strays = match length {
             0 => 0,
-            _ if goes_on => self.strays.saturating_add(1).min(PROPOSED - 1),
+            _ if goes_on => self.strays.saturating_add(1),
             _ => 1,
         };
         // Truncation is meant: sequence numbers wrap.
         self.stray = seq.wrapping_add(length as u32);
-        match (self.acked, self.next) {
+        match (self.acked(), self.next) {
             (Some(acked), Some(next)) if is_nearer(acked, seq, next) => length > 0,
             (Some(_), _) => self.strays >= STRAYS_DESPITE_ACKS,
             (None, _) => self.strays >= STRAYS_TO_FOLLOW,

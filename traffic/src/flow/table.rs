@@ -6,12 +6,14 @@ use super::{entry::Entry, index::Index, key::Key};
 
 /// No slot.
 const NONE: u32 = u32::MAX;
-/// How many lists there are: one for each [`Class`](super::entry::Class), and those of [`TALKING`] and [`ALONE`].
-pub(super) const LISTS: usize = 7;
+/// How many lists there are: one for each [`Class`](super::entry::Class), and those of [`TALKING`], [`ALONE`] and [`SEALED`].
+pub(super) const LISTS: usize = 8;
 /// The list of flows that hold memory beside their slot.
 pub(super) const TALKING: usize = LISTS - 1;
 /// The list of those of them of which one end alone was seen: anybody may have made them up.
 pub(super) const ALONE: usize = LISTS - 2;
+/// The list of those of them that are encrypted, as far as that can be told.
+pub(super) const SEALED: usize = LISTS - 3;
 
 /// All flows.
 #[derive(Debug)]
@@ -137,7 +139,7 @@ impl Table {
     }
 
     fn link(&mut self, slot: u32, list: usize) {
-        let place = usize::from(list >= ALONE);
+        let place = usize::from(list >= SEALED);
         let newest = std::mem::replace(&mut self.lists[list].newest, slot);
         self.slots[slot as usize].links[place] = Link { before: newest, behind: NONE };
         match newest {
@@ -147,7 +149,7 @@ impl Table {
     }
 
     fn unlink(&mut self, slot: u32, list: usize) {
-        let place = usize::from(list >= ALONE);
+        let place = usize::from(list >= SEALED);
         let Link { before, behind } = self.slots[slot as usize].links[place];
         match before {
             NONE => self.lists[list].oldest = behind,

@@ -10,8 +10,7 @@
 use std::borrow::Cow;
 
 use khien_core::{
-    Untrusted,
-    event::{Application, Direction, FlowFacts},
+    event::{Application, Direction},
     traffic::What,
 };
 
@@ -22,19 +21,19 @@ use super::{
     unsure::{Sure, Unsure},
     window::Window,
 };
-use crate::{
-    application::{Answered, Carried, Follow, Said, Wants, quic::Initials},
-    sink::{Content, Named},
-};
+use crate::application::{Follow, Wants, quic::Initials, tls::Sealed};
 
+mod heard;
 mod side;
 
-use side::{About, Asked, Side};
+use side::{About, Side};
 
 /// How often a stream whose beginning was not seen is looked at anew, at turns of the talk.
 const MAX_TRIES: u8 = 8;
 /// Urgent bytes of each direction that are left out.
 const MAX_URGENT: usize = 16;
+/// How much of a flow is looked at behind its handshake, in bytes on the wire: what an agent's capture takes whole of it.
+const WATCHED: u64 = 1 << 20;
 /// What a server says that takes no other client than one of HTTP, of SMTP or of FTP, whatever was sent to it before.
 const SERVER_WORDS: [&[u8]; 3] = [b"HTTP/1.", b"220 ", b"220-"];
 /// How a client of SMTP begins, also where it talked rubbish before.
@@ -64,6 +63,8 @@ enum Reader {
     Follower(Box<dyn Follow>),
     /// The beginning of a QUIC handshake is put together.
     Quic(Box<Initials>),
+    /// It is encrypted, as far as that can be told, and watched up to so many bytes on the wire.
+    Sealed(Sealed, u64),
     /// It is scanned as it is.
     Raw,
     /// There is nothing more to read.
@@ -102,36 +103,50 @@ impl Talk {
         if self.talking != Some(direction) {
             self.turn(direction, &bytes, scene);
         }
-        let was_followed = matches!(self.reader, Reader::Follower(_));
+        let was_followed = matches!(self.reader, Reader::Follower(_) | Reader::Sealed(..));
         self.read(direction, &bytes, scene);
         self.say(scene);
-        if was_followed && matches!(self.reader, Reader::Raw | Reader::Unsure(_)) {
+        if was_followed && self.is_raw() {
             self.scan_rest(scene);
             for side in BOTH {
                 self.side(side).window.restart(scene.entry.side(side).stream.length());
             }
             self.side(direction).window.restart(piece.offset);
         }
-        if matches!(self.reader, Reader::Raw | Reader::Unsure(_)) && scene.wants.bodies {
+        if self.is_raw() && scene.wants.bodies {
             self.push(direction, &bytes, scene);
         }
     }
 
-    /// Takes bytes that came before: those that fall into a hole that was given up are scanned by themselves.
+    /// Takes bytes that came before: those that fall into a hole that was given up are scanned apart, with what is held of the
+    /// bytes around them.
     pub(super) fn late(&mut self, direction: Direction, at: u64, bytes: &[u8], scene: &mut Scene<'_>) {
         let end = at.saturating_add(bytes.len() as u64);
         while let Some(found) = self.side(direction).fill(at..end) {
             if !scene.wants.bodies {
                 continue;
             }
-            let ([_, late], about) = self.windows(direction);
-            if late.end() != found.start {
-                about.scan(late.all(), scene);
-                late.restart(found.start);
-            }
+            let [before, behind] = match self.is_raw() {
+                true => self.side(direction).around(&found),
+                false => Default::default(),
+            };
             let part = &bytes[(found.start - at) as usize..(found.end - at) as usize];
-            late.push(part, &mut |cut| about.scan(Some(cut), scene));
+            let ([_, late], about) = self.windows(direction);
+            let is_next = late.end() == found.start;
+            if !is_next {
+                about.scan(late.all(), scene);
+                late.restart(found.start - before.len() as u64);
+            }
+            let before = if is_next { &[] } else { &before[..] };
+            for part in [before, part, &behind] {
+                late.push(part, &mut |cut| about.scan(Some(cut), scene));
+            }
         }
+    }
+
+    /// Tells whether bytes are scanned as they are.
+    fn is_raw(&self) -> bool {
+        matches!(self.reader, Reader::Raw | Reader::Unsure(_))
     }
 
     /// Notes where an urgent byte stands.
@@ -186,8 +201,13 @@ impl Talk {
         match &self.reader {
             Reader::Done => true,
             Reader::Raw => !wants.bodies,
-            Reader::Unsure(_) | Reader::Follower(_) | Reader::Quic(_) => false,
+            Reader::Unsure(_) | Reader::Follower(_) | Reader::Quic(_) | Reader::Sealed(..) => false,
         }
+    }
+
+    /// Tells whether what follows is encrypted, as far as that can be told.
+    pub(super) fn is_sealed(&self) -> bool {
+        matches!(self.reader, Reader::Sealed(..))
     }
 
     /// Returns how much memory it takes, roughly.
@@ -196,9 +216,9 @@ impl Talk {
             Reader::Unsure(unsure) => unsure.held(),
             Reader::Follower(follower) => follower.held(),
             Reader::Quic(initials) => size_of::<Initials>() + initials.held(),
-            Reader::Raw | Reader::Done => 0,
+            Reader::Raw | Reader::Done | Reader::Sealed(..) => 0,
         };
-        let windows: usize = self.sides.iter().map(|side| side.window.held() + side.late.held()).sum();
+        let windows: usize = self.sides.iter().map(Side::held).sum();
         size_of::<Self>() + reader + windows
     }
 
@@ -271,13 +291,18 @@ impl Talk {
         match &mut self.reader {
             Reader::Follower(follower) => follower.lost(direction, piece.lost, scene.said),
             Reader::Unsure(unsure) => *unsure = Unsure::default(),
+            Reader::Sealed(sealed, _) => sealed.lost(direction),
             Reader::Quic(_) | Reader::Raw | Reader::Done => {}
         }
         self.say(scene);
         self.scan_all(direction, scene);
+        let (is_raw, hole) = (self.is_raw(), piece.offset.saturating_sub(piece.lost));
         let side = self.side(direction);
+        if is_raw {
+            side.keep_before(hole);
+        }
         side.window.restart(piece.offset);
-        side.pass(piece.offset.saturating_sub(piece.lost)..piece.offset);
+        side.pass(hole..piece.offset);
     }
 
     /// The other end begins to talk: what the first said is complete for now.
@@ -314,20 +339,34 @@ impl Talk {
                 follower.take(direction, bytes, scene.at, scene.said);
                 let odd = follower.odd();
                 scene.counts.odd += odd.saturating_sub(std::mem::replace(&mut self.odd, odd));
-                if follower.is_done() {
+                if let Some(sealed) = follower.sealed().filter(|_| scene.wants.bodies) {
+                    self.reader = Reader::Sealed(sealed, scene.entry.wire_bytes().saturating_add(WATCHED));
+                } else if follower.is_done() {
                     self.reader = Reader::Done;
                 } else if follower.is_other() {
                     follower.end(scene.at, scene.said);
-                    self.reader = Reader::Raw;
-                    scene.entry.application = Application::Unknown;
-                    if says_what_it_is(direction, bytes) && self.tries < MAX_TRIES {
-                        self.tries += 1;
-                        self.reader = Reader::Unsure(Unsure::default());
-                        self.read(direction, bytes, scene);
-                    }
+                    self.other(direction, bytes, scene);
+                }
+            }
+            Reader::Sealed(sealed, until) => {
+                if !sealed.take(direction, bytes) {
+                    self.other(direction, bytes, scene);
+                } else if sealed.is_lost() || scene.entry.wire_bytes() >= *until {
+                    self.reader = Reader::Done;
                 }
             }
             Reader::Quic(_) | Reader::Raw | Reader::Done => {}
+        }
+    }
+
+    /// It turned out to be something else than what it was taken for.
+    fn other(&mut self, direction: Direction, bytes: &[u8], scene: &mut Scene<'_>) {
+        self.reader = Reader::Raw;
+        scene.entry.application = Application::Unknown;
+        if says_what_it_is(direction, bytes) && self.tries < MAX_TRIES {
+            self.tries += 1;
+            self.reader = Reader::Unsure(Unsure::default());
+            self.read(direction, bytes, scene);
         }
     }
 
@@ -352,98 +391,6 @@ impl Talk {
             // What the follower says is scanned in place of the raw bytes.
             self.sides.iter_mut().for_each(|side| side.window.restart(0));
         }
-    }
-
-    /// Passes on what the follower said.
-    fn say(&mut self, scene: &mut Scene<'_>) {
-        if scene.said.is_empty() {
-            return;
-        }
-        let mut said = std::mem::take(scene.said);
-        said.drain(..).for_each(|said| self.heard(said, scene));
-        *scene.said = said;
-    }
-
-    fn heard(&mut self, said: Said, scene: &mut Scene<'_>) {
-        match said {
-            Said::Exchange => {
-                self.exchanges += 1;
-                BOTH.into_iter().for_each(|way| self.enter(way, self.exchanges, None, scene));
-            }
-            Said::Request => {
-                self.exchanges += 1;
-                self.enter(Direction::ToServer, self.exchanges, Some(Asked::default()), scene);
-            }
-            Said::Answer(answered) => self.answer(*answered, scene),
-            Said::Asked { name, url } => self.ask(name, url, scene),
-            Said::Dns(dns) => scene.record(What::Dns(dns)),
-            Said::Tls(tls) => scene.record(What::Tls(tls)),
-            Said::Http(http) => scene.record(What::Http(http)),
-            Said::Smtp(smtp) => scene.record(What::Smtp(smtp)),
-            Said::Body { direction, offset, bytes } => self.body(direction, offset, &bytes, scene),
-            Said::File(file) => self.file(*file, scene),
-        }
-    }
-
-    /// What goes this way belongs to another exchange from now on.
-    fn enter(&mut self, direction: Direction, exchange: u64, asked: Option<Asked>, scene: &mut Scene<'_>) {
-        self.scan_all(direction, scene);
-        let side = self.side(direction);
-        (side.exchange, side.asked) = (exchange, asked);
-        side.window.restart(0);
-    }
-
-    fn answer(&mut self, Answered { back, name, url }: Answered, scene: &mut Scene<'_>) {
-        self.exchanges += u64::from(back.is_none());
-        let exchange = self.exchanges.saturating_sub(back.unwrap_or(0));
-        let asked = Asked { name, url: url.map(|url| whole(&url, scene)) };
-        self.enter(Direction::ToClient, exchange, Some(asked), scene);
-    }
-
-    fn ask(&mut self, name: Option<Untrusted>, url: Option<Untrusted>, scene: &mut Scene<'_>) {
-        if name.is_none() && url.is_none() {
-            return;
-        }
-        scene.entry.name = name.clone().map(Box::new);
-        let asked = Asked { name, url: url.map(|url| whole(&url, scene)) };
-        let exchange = self.side(Direction::ToServer).exchange;
-        for side in self.sides.iter_mut().filter(|side| side.exchange == exchange) {
-            side.asked = Some(asked.clone());
-        }
-        let (origin, facts) = (scene.origin(exchange), self.facts(Direction::ToServer, scene));
-        scene.sink.named(Named { origin, facts });
-    }
-
-    /// Says what is known of the flow, and of the exchange in which it is this way.
-    fn facts(&self, direction: Direction, scene: &Scene<'_>) -> FlowFacts {
-        let side = &self.sides[direction as usize];
-        About { direction, exchange: side.exchange, asked: side.asked.as_ref() }.facts(scene)
-    }
-
-    fn body(&mut self, direction: Direction, offset: u64, bytes: &[u8], scene: &mut Scene<'_>) {
-        if !scene.wants.bodies {
-            return;
-        }
-        if offset == 0 || offset != self.side(direction).window.end() {
-            self.scan_all(direction, scene);
-            self.side(direction).window.restart(offset);
-        }
-        self.push(direction, bytes, scene);
-    }
-
-    fn file(&mut self, file: Carried, scene: &mut Scene<'_>) {
-        let content = Content {
-            origin: scene.origin(self.side(file.direction).exchange),
-            facts: self.facts(file.direction, scene),
-            ends: scene.entry.ends(scene.interface),
-            direction: file.direction,
-            name: file.name,
-            content_type: file.content_type,
-            bytes: file.bytes,
-            size: file.size,
-            whole: file.whole,
-        };
-        scene.sink.content(content);
     }
 
     fn push(&mut self, direction: Direction, bytes: &[u8], scene: &mut Scene<'_>) {
@@ -475,15 +422,6 @@ fn says_what_it_is(direction: Direction, bytes: &[u8]) -> bool {
 }
 
 const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
-
-/// Puts the server before a URL whose request names no host.
-fn whole(url: &Untrusted, scene: &Scene<'_>) -> Untrusted {
-    if !url.raw().starts_with(b"/") {
-        return url.clone();
-    }
-    let server = scene.entry.server();
-    Untrusted::new([format!("http://{server}").as_bytes(), url.raw()].concat())
-}
 
 /// Tells whether an application's bytes are encrypted from early on.
 fn is_opaque(application: Application) -> bool {

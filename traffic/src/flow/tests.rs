@@ -66,7 +66,8 @@ fn a_match_that_is_split_over_segments_out_of_order_and_tagged_is_one_hit() {
         }
         wire.wait(QUIET / MILLISECOND);
 
-        assert_eq!(wire.hits().len(), 1);
+        let hits = wire.hits();
+        assert_eq!((hits.len(), &hits[0].vlan[..]), (1, &[7, 7][..]));
         assert_eq!(wire.told.opened[0].vlan, [7, 7]);
         assert_eq!(wire.engine.take_counts().conflicts, 0);
     }

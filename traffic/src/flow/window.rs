@@ -106,6 +106,18 @@ impl Window {
         *self = Self { offset, ..Self::default() };
     }
 
+    /// Returns the last bytes that are held, no more than stay when it slides.
+    pub(super) fn last(&self) -> &[u8] {
+        &self.bytes[self.bytes.len().saturating_sub(OVERLAP)..]
+    }
+
+    /// Returns the bytes from a place on, if they are held, no more than stay when it slides.
+    pub(super) fn from(&self, offset: u64) -> &[u8] {
+        let from = offset.checked_sub(self.offset).and_then(|from| usize::try_from(from).ok());
+        let held = from.and_then(|from| self.bytes.get(from..)).unwrap_or_default();
+        &held[..held.len().min(OVERLAP)]
+    }
+
     /// Returns where the next byte stands in the stream.
     pub(super) fn end(&self) -> u64 {
         self.offset + self.bytes.len() as u64

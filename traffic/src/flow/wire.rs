@@ -116,6 +116,11 @@ impl Wire {
         }
     }
 
+    /// Has the next frames go between other ends, who have said nothing yet.
+    pub(super) fn between(&mut self, (client, server): (&str, &str)) {
+        (self.ends, self.next) = ([client.to_owned(), server.to_owned()], [1000, 5000]);
+    }
+
     pub(super) fn frame(&self, is_client: bool, carried: &Carried) -> Vec<u8> {
         let (from, to) = if is_client { (0, 1) } else { (1, 0) };
         let frame = Frame::new(&self.ends[from], &self.ends[to]).tags(&self.tags).hops(self.hops);

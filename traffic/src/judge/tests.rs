@@ -6,6 +6,13 @@ use khien_core::{
 };
 
 use super::*;
+use crate::{
+    decode::{
+        self, Link,
+        sample::{Carried, Frame, dns_query, tcp_with, udp},
+    },
+    flow::{Engine, Limits},
+};
 
 const JA4: &str = "t13d1516h2_8daaf6152771_b186095e22b6";
 
@@ -116,14 +123,18 @@ fn a_listed_address_outside_is_told_whichever_side_it_is_on() {
 }
 
 #[test]
-fn a_listed_end_of_a_tunnel_is_told() {
+fn a_listed_end_of_a_tunnel_is_told_with_the_tunnel_and_the_vlan() {
     let mut judge = judge(&["203.0.113.7"]);
     let (kind, from, to) = (TunnelKind::Gre, "10.0.0.1".parse().unwrap(), "203.0.113.7".parse().unwrap());
     let tunnel = Some(Tunnel { kind, from, to, id: None });
 
-    judge.opened(&Ends { tunnel, ..ends(1, "10.9.0.5:40000", "10.9.0.7:443") }, at(0));
+    let inner = ends(1, "10.9.0.5:40000", "10.9.0.7:443");
+    judge.opened(&Ends { tunnel: tunnel.clone(), vlan: vec![20, 30], ..inner }, at(0));
 
     assert_eq!(listed_in(&judge), ["203.0.113.7"]);
+    let Subject::Flow(subject) = &judge.findings[0].subject else { panic!() };
+    assert_eq!(subject.flow.vlan, [20, 30]);
+    assert_eq!(subject.flow.tunnel.as_deref(), tunnel.as_ref());
 }
 
 #[test]
@@ -339,4 +350,57 @@ fn a_scan_whose_syns_carry_bytes_is_a_scan_and_half_a_conversation_is_none() {
         "who sends more to a closed port was not let in"
     );
     assert_eq!(told(true, false), [""; 0], "the sensor sees one direction only");
+}
+
+/// Has one packet go from here to each of these, and returns the rules of what is found.
+fn found(packets: impl Iterator<Item = (String, String, Carried)>) -> Vec<String> {
+    let (mut judge, mut engine) = (judge(&[]), Engine::new(vec!["eth0".into()], Limits::default()));
+    for (from, to, carried) in packets {
+        let bytes = Frame::new(&from, &to).summed().bytes(&carried);
+        let length = u32::try_from(bytes.len()).unwrap();
+        let link = Link::Ethernet;
+        let frame = decode::Frame { interface: 0, link, at: at(0), vlan: None, bytes: &bytes, length };
+        engine.take(&frame, &mut judge);
+    }
+    engine.finish(&mut judge);
+    judge.findings.iter().map(|f| f.rule.to_string()).collect()
+}
+
+#[test]
+fn a_scan_from_a_port_of_name_servers_is_a_scan() {
+    let syn = tcp_with(2, 1000, 0, b"");
+    let snmp = udp(b"0\x26\x02\x01\x01\x04\x06public");
+    for carried in [syn, udp(b""), snmp, udp(&dns_query("version.bind"))] {
+        for (net, scanner, port) in [
+            ("10.0.1.", "10.0.0.5:53", 1900),
+            ("10.0.1.", "10.0.0.5:53", 47_808),
+            ("[fd00::1:", "[fd00::5]:53", 47_808),
+        ] {
+            let end = if net.starts_with('[') { "]" } else { "" };
+            let across =
+                (1..60).map(|host| (scanner.to_owned(), format!("{net}{host}{end}:{port}"), carried.clone()));
+            assert_eq!(found(across), ["khien.net.scan_horizontal"], "{scanner} {port}");
+            let along =
+                (0..60).map(|n| (scanner.to_owned(), format!("{net}9{end}:{}", port + n), carried.clone()));
+            assert_eq!(found(along), ["khien.net.scan_vertical"], "{scanner} {port}");
+        }
+    }
+}
+
+#[test]
+fn answers_of_a_name_server_whose_questions_were_not_seen_are_no_scan() {
+    let mut answer = dns_query("www.example");
+    answer[2] |= 0x80;
+    // It did not understand the question, and says nothing else.
+    let failed = [0, 7, 0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (said, server) in
+        [(&answer[..], "10.0.0.53:53"), (&failed, "10.0.0.53:53"), (&answer, "[fd00::53]:53")]
+    {
+        let client = if server.starts_with('[') { "[fd00::6]" } else { "10.0.0.6" };
+        let answers = (0..200).map(|n| (server.to_owned(), format!("{client}:{}", 40_000 + n), udp(said)));
+        assert_eq!(found(answers), [""; 0]);
+    }
+    let clock =
+        (0..200).map(|n| ("10.0.0.1:123".to_owned(), format!("10.0.0.6:{}", 40_000 + n), udp(&[0x24; 48])));
+    assert_eq!(found(clock), [""; 0]);
 }

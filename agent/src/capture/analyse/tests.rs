@@ -31,6 +31,7 @@ use crate::{
 mod evasion;
 mod plain;
 mod roam;
+mod unkept;
 
 const MARK: &[u8] = b"khien-test-mark";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -274,6 +275,8 @@ fn job() -> Job {
         server: "203.0.113.7:80".parse().unwrap(),
         direction: Direction::ToServer,
         interface: "lo".into(),
+        vlan: Vec::new(),
+        tunnel: None,
         application: Application::Unknown,
         name: None,
         url: None,

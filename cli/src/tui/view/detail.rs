@@ -162,6 +162,8 @@ impl Form<'_> {
             f.url.as_ref().map(|u| self.data(t::URL, &u.to_string(), Role::Strong)).unwrap_or_default(),
             f.listed.as_ref().map(|l| self.data(t::LISTED, &l.to_string(), Role::Strong)).unwrap_or_default(),
             self.say_some(t::INTERFACE, Some(&f.interface).filter(|name| !name.raw().is_empty())),
+            self.say_some(t::VLAN, f.vlans()),
+            self.say_some(t::TUNNEL, f.tunnel.as_ref()),
             f.process.as_ref().map(|p| self.process(Some(p))).unwrap_or_default(),
         ]
         .concat()

@@ -15,6 +15,7 @@ fn what_a_pack_does_not_say_is_as_usual() {
 
     assert_eq!(usual, Network::default());
     assert_eq!(usual.home.len(), USUAL_HOME.len());
+    assert_eq!(usual.resolvers.len(), PUBLIC_RESOLVERS.len(), "a pack of before knows them, too");
     assert!(usual.beacon.on && usual.east_west.on);
     assert_eq!((some.horizontal_scan.servers.get(), some.horizontal_scan.seconds.get()), (50, 60));
     assert_eq!(read(&serde_json::to_string(&some).unwrap()).unwrap(), some);
@@ -102,6 +103,19 @@ fn a_known_place_is_a_network_or_a_name_with_all_below() {
             "{wrong}"
         );
     }
+}
+
+#[test]
+fn a_public_resolver_says_where_names_are_and_is_no_known_place_for_that() {
+    let (usual, none) = (Network::default(), read(r#"{"resolvers": []}"#).unwrap());
+
+    for resolver in
+        ["8.8.8.8", "::ffff:1.1.1.1", "9.9.9.9", "203.162.4.190", "2620:fe::fe", "2606:4700:4700::1001"]
+    {
+        assert!(usual.is_resolver(ip(resolver)) && !none.is_resolver(ip(resolver)), "{resolver}");
+        assert!(!usual.is_known(ip(resolver), None) && !usual.is_home(ip(resolver)), "{resolver}");
+    }
+    assert!(none.is_resolver(ip("10.0.0.53")) && !usual.is_resolver(ip("203.0.113.53")));
 }
 
 #[test]

@@ -179,6 +179,8 @@ mod tests {
             server: server.parse().unwrap(),
             direction: khien_core::event::Direction::ToServer,
             interface: "eth0".into(),
+            vlan: Vec::new(),
+            tunnel: None,
             application: Application::Http,
             name: Some(name.into()),
             url: None,

@@ -5,6 +5,8 @@ use std::{
     sync::LazyLock,
 };
 
+use khien_core::policy::network::PUBLIC_RESOLVERS;
+
 use super::{prefix::Prefix, url::Url};
 
 /// Addresses that never belong to somebody else: this host, its link, many at once.
@@ -20,27 +22,6 @@ const OWN: [Prefix; 7] = [
 /// Addresses of inner networks: a list of the world that names them means its own.
 const PRIVATE: [Prefix; 5] =
     [four(10, 0, 0, 8), four(172, 16, 0, 12), four(192, 168, 0, 16), four(100, 64, 0, 10), six(0xFC00, 0, 7)];
-/// Resolvers that everybody asks, those of the Vietnamese providers among them.
-const RESOLVERS: [&str; 18] = [
-    "8.8.8.8",
-    "8.8.4.4",
-    "1.1.1.1",
-    "1.0.0.1",
-    "9.9.9.9",
-    "149.112.112.112",
-    "208.67.222.222",
-    "208.67.220.220",
-    "203.162.4.190",
-    "203.162.4.191",
-    "203.113.131.1",
-    "203.113.131.2",
-    "210.245.24.20",
-    "210.245.24.22",
-    "2001:4860:4860::8888",
-    "2001:4860:4860::8844",
-    "2606:4700:4700::1111",
-    "2620:fe::fe",
-];
 /// Names under which anybody may have one: a list that holds them names everybody.
 const SUFFIXES: [&str; 28] = [
     "ac.vn",
@@ -171,7 +152,7 @@ pub fn refused_network(prefix: &Prefix, private: bool) -> Option<&'static str> {
 #[must_use]
 pub fn doubted_network(prefix: &Prefix) -> Option<&'static str> {
     static KNOWN: LazyLock<Vec<Prefix>> =
-        LazyLock::new(|| RESOLVERS.iter().filter_map(|r| Prefix::parse(r)).collect());
+        LazyLock::new(|| PUBLIC_RESOLVERS.iter().filter_map(|r| Prefix::parse(r)).collect());
     let is_wide = match prefix.address {
         IpAddr::V4(_) => prefix.length < 16,
         IpAddr::V6(_) => prefix.length < 32,
@@ -289,7 +270,7 @@ mod tests {
 
     #[test]
     fn resolvers_and_wide_networks_are_doubted_and_every_resolver_is_an_address() {
-        assert!(RESOLVERS.iter().all(|r| r.parse::<IpAddr>().is_ok()));
+        assert!(PUBLIC_RESOLVERS.iter().all(|r| r.parse::<IpAddr>().is_ok()));
         for text in ["8.8.8.8", "8.8.8.0/24", "2606:4700:4700::1111", "9.0.0.0/8", "2001::/20"] {
             assert!(doubted_network(&Prefix::parse(text).unwrap()).is_some(), "{text}");
         }

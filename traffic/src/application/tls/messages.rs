@@ -3,6 +3,7 @@
 //! A message may be split over records and a record over segments, down to single bytes; a record may carry several messages.
 //! Only what is read later is kept.
 
+use super::sealed::Walk;
 use crate::application::reader::Reader;
 
 const CHANGE_CIPHER: u8 = 20;
@@ -11,9 +12,9 @@ const HANDSHAKE: u8 = 22;
 const DATA: u8 = 23;
 const HEARTBEAT: u8 = 24;
 const MAJOR: u8 = 3;
-const RECORD_HEADER: usize = 5;
+pub(super) const RECORD_HEADER: usize = 5;
 /// The longest record: 2^14 bytes and what encryption may add up to TLS 1.2.
-const MAX_RECORD: usize = (16 << 10) + 2048;
+pub(super) const MAX_RECORD: usize = (16 << 10) + 2048;
 
 const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
@@ -32,6 +33,22 @@ const FATAL: u8 = 2;
 /// Tells whether a stream may begin with a TLS handshake record.
 pub fn begins(stream: &[u8]) -> bool {
     matches!(stream, [HANDSHAKE] | [HANDSHAKE, MAJOR, ..])
+}
+
+/// Tells whether the header of a record may begin like this.
+pub(super) fn may_begin(header: &[u8]) -> bool {
+    match *header {
+        [kind, major, _, high, low, ..] => {
+            is_kind(kind) && major == MAJOR && usize::from(u16::from_be_bytes([high, low])) <= MAX_RECORD
+        }
+        [kind, major, ..] => is_kind(kind) && major == MAJOR,
+        [kind] => is_kind(kind),
+        [] => true,
+    }
+}
+
+fn is_kind(kind: u8) -> bool {
+    (CHANGE_CIPHER..=HEARTBEAT).contains(&kind)
 }
 
 /// What came next in a direction.
@@ -91,6 +108,11 @@ impl Messages {
         }
     }
 
+    /// Returns what goes on from here without reading any message.
+    pub(super) fn walk(&self) -> Walk {
+        Walk::new(&self.header[..self.filled], self.left)
+    }
+
     /// Returns how many bytes it holds.
     pub(super) fn held(&self) -> usize {
         self.message.capacity()
@@ -104,14 +126,13 @@ impl Messages {
         if self.filled < RECORD_HEADER {
             return None;
         }
-        let [kind, major, _, high, low] = self.header;
+        let [kind, _, _, high, low] = self.header;
         let length = usize::from(u16::from_be_bytes([high, low]));
         (self.filled, self.kind, self.left, self.is_fresh) = (0, kind, length, true);
         Some(match kind {
-            _ if major != MAJOR || length > MAX_RECORD => Some(Step::Not),
+            _ if !may_begin(&self.header) => Some(Step::Not),
             CHANGE_CIPHER | DATA => Some(Step::Encrypted),
-            ALERT | HANDSHAKE | HEARTBEAT => None,
-            _ => Some(Step::Not),
+            _ => None,
         })
     }
 

@@ -139,6 +139,42 @@ fn what_is_regular_by_its_nature_is_no_beacon() {
     assert_eq!(trace.rules(), [""; 0]);
 }
 
+#[test]
+fn an_update_service_is_known_to_who_asks_a_public_resolver_and_not_by_any_other() {
+    let calls = |resolver: &str| {
+        let mut trace = Trace::new(r#"{"known": ["update.vendor.example"]}"#);
+        for n in 0..60 {
+            if n % 20 == 0 {
+                trace.resolve_at(n * MINUTE, resolver, ("eu.update.vendor.example", "203.0.113.9"));
+            }
+            let name = Some("eu.update.vendor.example");
+            trace.flow(n * MINUTE, "10.0.0.5", "203.0.113.9:443", Carried { name, ..CALL });
+        }
+        trace.rules().len()
+    };
+
+    for public in
+        ["8.8.8.8", "1.1.1.1", "9.9.9.9", "203.113.131.1", "[2001:4860:4860::8888]", "[2620:fe::fe]"]
+    {
+        assert_eq!(calls(&format!("udp {public}:53")), 0, "{public}");
+    }
+    // Whoever hides behind a known name may have a resolver, too.
+    for other in ["udp 203.0.113.53:53", "udp 8.8.8.8:5353", "udp [2001:db8::53]:53"] {
+        assert_eq!(calls(other), 1, "{other}");
+    }
+}
+
+#[test]
+fn calls_to_a_public_resolver_are_judged_as_any_others() {
+    for resolver in ["1.1.1.1:443", "[2606:4700:4700::1111]:443"] {
+        let mut trace = Trace::usual();
+
+        (0..60).for_each(|n| trace.flow(n * MINUTE, "10.0.0.5", resolver, CALL));
+
+        assert_eq!(trace.rules(), ["khien.net.beacon"], "{resolver}");
+    }
+}
+
 const PORTAL: &str = r#"{"zones": [{"name": "portal", "networks": ["10.0.0.0/24"], "first_seen": true}], "known": ["cdn.example"]}"#;
 
 #[test]

@@ -24,9 +24,11 @@ pub(super) struct Side {
     /// In which exchange it is: clients ask for the next thing before they have the last one.
     pub(super) exchange: u64,
     pub(super) asked: Option<Asked>,
-    /// Holes that were given up, and late bytes of them, which are scanned by themselves.
+    /// Holes that were given up, and late bytes of them, which no follower reads.
     pub(super) holes: Vec<Range<u64>>,
     pub(super) late: Window,
+    /// Where the last hole began, and what stands right before it, if it is scanned as it is.
+    pub(super) before: (u64, Vec<u8>),
     /// Urgent bytes, which the receiver takes out of the stream.
     pub(super) urgent: Vec<u64>,
     /// How long the stream was when a hole was last looked for.
@@ -69,12 +71,30 @@ impl About<'_> {
 }
 
 impl Side {
+    /// Returns how many bytes are held.
+    pub(super) fn held(&self) -> usize {
+        self.window.held() + self.late.held() + self.before.1.capacity()
+    }
+
     /// Notes a hole that was given up.
     pub(super) fn pass(&mut self, hole: Range<u64>) {
         if self.holes.len() == MAX_HOLES {
             self.holes.remove(0);
         }
         self.holes.push(hole);
+    }
+
+    /// Keeps what stands before a hole, to be joined to what comes late.
+    pub(super) fn keep_before(&mut self, hole: u64) {
+        let is_there = self.window.end() == hole;
+        self.before = (hole, if is_there { self.window.last().to_vec() } else { Vec::new() });
+    }
+
+    /// Returns what is held of the bytes around late ones.
+    pub(super) fn around(&self, late: &Range<u64>) -> [Vec<u8>; 2] {
+        let (end, before) = &self.before;
+        let before = if *end == late.start { before.clone() } else { Vec::new() };
+        [before, self.window.from(late.end).to_vec()]
     }
 
     /// Returns a part of these bytes that falls into a hole, which is none there any more.
