@@ -18,7 +18,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{self, Receiver, SyncSender, TrySendError},
     },
-    time::{Duration, Instant},
 };
 
 use khien_core::{
@@ -45,8 +44,6 @@ const QUEUE: usize = 4_096;
 const REMEMBERED: usize = 65_536;
 /// Flows of which is remembered for others what was found out.
 const NAMED: usize = 8_192;
-/// How often whoever waits for it looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// So often a flow without a process is asked for, the thread's own further tries not counted.
 const TRIES: u8 = 2;
 /// So long a flow without a process is not asked for again.
@@ -110,7 +107,7 @@ struct Known {
 
 /// What was found out of a flow.
 #[derive(Debug, Clone)]
-enum Whose {
+pub(crate) enum Whose {
     /// It is asked for, or once more; the name is that by which its server is called, if it was called by now.
     Asked { name: Option<Untrusted> },
     /// Nobody has it.
@@ -124,12 +121,13 @@ enum Whose {
 pub(crate) struct Named(Arc<Mutex<Recent<u64, Whose>>>);
 
 impl Named {
-    fn new() -> Self {
+    /// Knows nothing yet.
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(Recent::new(NAMED))))
     }
 
     /// Notes whose a flow is; returns the name by which its server was called meanwhile.
-    fn of(&self, flow: u64, process: &Arc<Process>, opened: bool) -> Option<Untrusted> {
+    pub(crate) fn of(&self, flow: u64, process: &Arc<Process>, opened: bool) -> Option<Untrusted> {
         let mut known = self.known();
         let name = match known.get(&flow) {
             Some(Whose::Asked { name }) => name.clone(),
@@ -140,7 +138,7 @@ impl Named {
     }
 
     /// Notes that nobody was found; whoever was found before is it still.
-    fn nobodys(&self, flow: u64) {
+    pub(crate) fn nobodys(&self, flow: u64) {
         self.note(flow, Whose::Nobodys);
     }
 
@@ -156,25 +154,13 @@ impl Named {
         }
     }
 
-    fn get(&self, flow: u64) -> Option<Whose> {
+    /// Returns what was found out of a flow, if anything.
+    pub(crate) fn get(&self, flow: u64) -> Option<Whose> {
         self.known().get(&flow).cloned()
     }
 
     fn known(&self) -> MutexGuard<'_, Recent<u64, Whose>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the process of a flow as soon as it is known, or that there is none, but waits no longer than so.
-    pub(crate) async fn within(&self, flow: u64, longest: Duration) -> Option<Arc<Process>> {
-        let until = Instant::now() + longest;
-        loop {
-            match self.get(flow) {
-                Some(Whose::Of { process, .. }) => return Some(process),
-                Some(Whose::Nobodys) => return None,
-                Some(Whose::Asked { .. }) | None if Instant::now() >= until => return None,
-                Some(Whose::Asked { .. }) | None => tokio::time::sleep(LOOK_AGAIN).await,
-            }
-        }
     }
 }
 
@@ -200,6 +186,15 @@ impl Owners {
         let asker = asker::Asker::new(stories, named.clone());
         std::thread::Builder::new().name("sockets".to_owned()).spawn(move || asker.run(&asked, &answer))?;
         Ok(Self { questions, answers, known: Recent::new(REMEMBERED), named, shed: 0 })
+    }
+
+    /// Takes questions and never answers one.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        let (questions, asked) = mpsc::sync_channel(REMEMBERED);
+        std::mem::forget(asked);
+        let (known, named) = (Recent::new(REMEMBERED), Named::new());
+        Self { questions, answers: mpsc::channel().1, known, named, shed: 0 }
     }
 
     /// Returns the process that owns a flow, if it is known by now. The first call for a flow asks: it belongs where the

@@ -273,16 +273,16 @@ pub enum Reason {
         /// Packets shed because the agent was busy.
         #[serde(default, skip_serializing_if = "is_zero")]
         queue: u64,
-        /// Pieces of streams not scanned because the scanner was busy.
+        /// Pieces of streams and files not scanned, and findings not told, because too much waited.
         #[serde(default, skip_serializing_if = "is_zero")]
         busy: u64,
-        /// Pieces of streams whose scan did not end.
+        /// Pieces of streams and files whose scan did not end.
         #[serde(default, skip_serializing_if = "is_zero")]
         failed: u64,
         /// Conversations forgotten to make room.
         #[serde(default, skip_serializing_if = "is_zero")]
         evicted: u64,
-        /// Flows of which the process was not looked for, because too many were new.
+        /// Flows of which the process was not looked for, because too many were new, and alerts that did not wait for it.
         #[serde(default, skip_serializing_if = "is_zero")]
         unowned: u64,
     },

@@ -1,11 +1,16 @@
 //! The task behind the thread that looks: has scanned what is to be scanned, few at a time, and reports what was found.
+//!
+//! ```text
+//! seen ─► pieces, files (wait) ─► scan, 4 at a time ─► packets are held ─► owner is known ─────────────► report
+//!                                   clean a moment ago: not again      └─► or it waits, beside scans ─┘
+//! ```
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     panic::{self, AssertUnwindSafe},
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
@@ -23,8 +28,8 @@ use khien_traffic::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::{Id, JoinError, JoinSet},
-    time::{Instant, timeout_at},
+    task::{Id, JoinError, JoinSet, spawn_blocking},
+    time::{MissedTickBehavior, interval, timeout_at},
 };
 use tracing::warn;
 
@@ -35,6 +40,13 @@ use super::{
     tally::Tally,
 };
 use crate::{records::Records, sockets::Named};
+use clean::{Clean, Key};
+use pieces::{Piece, Pieces};
+use unowned::{Found, Leaves, Unowned};
+
+mod clean;
+mod pieces;
+mod unowned;
 
 /// Scans at the same time.
 const MAX_SCANS: usize = 4;
@@ -42,25 +54,11 @@ const MAX_SCANS: usize = 4;
 const REMEMBERED: usize = 16_384;
 /// How long the thread that looks may take to say what it saw last, and scans that go on may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How long what was found in a stream waits to hear whose it is: a server takes its caller over late. Where nobody is, that
-/// is known sooner.
-const OWNER_WAIT: Duration = Duration::from_secs(1);
 /// How often the task looks at its clocks when nothing comes.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 
 /// What one report of a scan stands for.
-type Key = (Origin, Direction, RuleId);
-
-/// Something to scan.
-#[derive(Debug)]
-struct Piece {
-    origin: Origin,
-    facts: FlowFacts,
-    offset: u64,
-    bytes: Vec<u8>,
-    /// What else is known of it, if it is a file.
-    file: Option<Box<Content>>,
-}
+type Told = (Origin, Direction, RuleId);
 
 /// A scan that ended, without its bytes.
 type Ended = (Piece, Option<Sha256>, Scanned);
@@ -82,10 +80,11 @@ pub(super) struct Analyst<S> {
     scans: JoinSet<Ended>,
     /// Where what is scanned now was seen.
     scanned_of: HashMap<Id, Untrusted>,
-    pieces: VecDeque<Piece>,
+    pieces: Pieces,
     waiting: Arc<Waiting>,
-    named: Option<Named>,
-    found: Once<Key>,
+    clean: Arc<Clean>,
+    unowned: Unowned,
+    told: Once<Told>,
     unkept: Unkept,
 }
 
@@ -108,10 +107,11 @@ impl<S: StreamScanner> Analyst<S> {
             scopes: scopes.into_iter().collect(),
             scans: JoinSet::new(),
             scanned_of: HashMap::new(),
-            pieces: VecDeque::new(),
+            pieces: Pieces::default(),
             waiting,
-            named,
-            found: Once::new(REMEMBERED),
+            clean: Arc::default(),
+            unowned: Unowned::new(named),
+            told: Once::new(REMEMBERED),
             unkept: Unkept::default(),
         }
     }
@@ -121,6 +121,8 @@ impl<S: StreamScanner> Analyst<S> {
     pub(super) async fn run(mut self, mut outlet: mpsc::Receiver<Seen>, looker: JoinHandle<()>) {
         let mut shutdown = self.links.shutdown.clone();
         let mut looker = Some(looker);
+        let mut beat = interval(unowned::BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stopped(&mut shutdown) => return self.last(outlet).await,
@@ -132,6 +134,7 @@ impl<S: StreamScanner> Analyst<S> {
                     },
                 },
                 Some(ended) = self.scans.join_next_with_id() => self.ended(ended).await,
+                _ = beat.tick(), if !self.unowned.is_empty() => self.let_go(Instant::now()).await,
                 () = tokio::time::sleep(IDLE_TICK) => {}
             }
             self.tell_losses().await;
@@ -141,18 +144,21 @@ impl<S: StreamScanner> Analyst<S> {
     /// Takes what was found until the end, what was learnt, and how scans end that go on. What is not scanned by then never
     /// is: it counts as failed and is told.
     async fn last(mut self, mut outlet: mpsc::Receiver<Seen>) {
-        let until = Instant::now() + LAST_WORDS;
+        let until = tokio::time::Instant::now() + LAST_WORDS;
         self.give_up();
+        for found in self.unowned.end() {
+            self.goes(found).await;
+        }
         while let Ok(Some(seen)) = timeout_at(until, outlet.recv()).await {
-            self.give_up_of(&seen);
-            self.take(Seen { jobs: Vec::new(), contents: Vec::new(), ..seen }).await;
+            self.take_last(seen).await;
         }
         while let Ok(Some(ended)) = timeout_at(until, self.scans.join_next_with_id()).await {
             self.ended(ended).await;
         }
-        // What comes so late that nobody takes it.
-        while let Ok(seen) = outlet.try_recv() {
-            self.give_up_of(&seen);
+        // Whoever comes later is told that nobody takes it.
+        outlet.close();
+        while let Some(seen) = outlet.recv().await {
+            self.take_last(seen).await;
         }
         for interface in std::mem::take(&mut self.scanned_of).into_values() {
             self.lose(&interface, Cause::Failed, 1);
@@ -162,41 +168,24 @@ impl<S: StreamScanner> Analyst<S> {
 
     /// Lets go of what waits for a scan.
     fn give_up(&mut self) {
-        for piece in std::mem::take(&mut self.pieces) {
-            self.waiting.leave(piece.bytes.len());
+        for piece in self.pieces.take_all() {
+            self.waiting.room(piece.file.is_some()).leave(piece.bytes.len());
             self.lose(&piece.facts.interface, Cause::Failed, 1);
         }
     }
 
-    /// Lets go of what was seen to be scanned.
-    fn give_up_of(&mut self, seen: &Seen) {
-        let jobs = seen.jobs.iter().map(|job| (&job.facts, job.bytes.len()));
-        let files = seen.contents.iter().map(|content| (&content.facts, content.bytes.len()));
-        for (facts, bytes) in jobs.chain(files) {
-            self.waiting.leave(bytes);
-            self.lose(&facts.interface, Cause::Failed, 1);
-        }
+    /// Takes what was found; what was seen to be scanned is let go.
+    async fn take_last(&mut self, mut seen: Seen) {
+        self.queue(&mut seen);
+        self.give_up();
+        self.take(seen).await;
     }
 
-    async fn take(&mut self, seen: Seen) {
+    async fn take(&mut self, mut seen: Seen) {
+        self.queue(&mut seen);
         for (scope, cause, count) in seen.lost {
             self.lose(&scope, cause, count);
         }
-        let jobs = seen.jobs.into_iter().map(|job| Piece {
-            origin: job.origin,
-            facts: job.facts,
-            offset: job.offset,
-            bytes: job.bytes,
-            file: None,
-        });
-        let files = seen.contents.into_iter().map(|mut content| Piece {
-            origin: content.origin,
-            facts: FlowFacts { direction: content.direction, ..content.facts.clone() },
-            offset: 0,
-            bytes: std::mem::take(&mut content.bytes),
-            file: Some(content.into()),
-        });
-        self.pieces.extend(jobs.chain(files));
         self.start_scans();
         if let Some(learnt) = seen.learnt {
             self.links.keep(&learnt);
@@ -206,31 +195,27 @@ impl<S: StreamScanner> Analyst<S> {
         }
     }
 
+    /// Lets what is to be scanned wait for that.
+    fn queue(&mut self, seen: &mut Seen) {
+        std::mem::take(&mut seen.jobs).into_iter().for_each(|job| self.pieces.put(job.into()));
+        std::mem::take(&mut seen.contents).into_iter().for_each(|content| self.pieces.put(content.into()));
+    }
+
     fn start_scans(&mut self) {
         while self.scans.len() < MAX_SCANS {
-            let Some(mut piece) = self.pieces.pop_front() else { return };
+            let Some(mut piece) = self.pieces.next() else { return };
             let (scanner, waiting) = (Arc::clone(&self.scanner), Arc::clone(&self.waiting));
-            let named = self.named.clone();
+            let (clean, pack) = (Arc::clone(&self.clean), Arc::clone(&self.links.pack));
             let interface = piece.facts.interface.clone();
             let scan = self.scans.spawn(async move {
                 let bytes = std::mem::take(&mut piece.bytes);
                 let length = bytes.len();
-                let scan = async {
-                    match &piece.file {
-                        None => (None, scanner.scan(bytes).await),
-                        Some(file) => scanner.scan_file(bytes, file.name.clone().unwrap_or_default()).await,
-                    }
-                };
+                let scan = scan(&*scanner, (&clean, pack.load(Ordering::Acquire)), &piece, bytes);
                 // A scan that panics gives its room back and is counted as one that failed.
                 let ended = AssertUnwindSafe(scan).catch_unwind().await;
-                waiting.leave(length);
-                let crashed = |_| (None, Scanned { outcome: ScanOutcome::Crashed, hits: Vec::new() });
+                waiting.room(piece.file.is_some()).leave(length);
+                let crashed = |_| (None, without_hits(ScanOutcome::Crashed));
                 let (sha256, scanned) = ended.unwrap_or_else(crashed);
-                let is_unowned = !scanned.hits.is_empty() && piece.facts.process.is_none();
-                if let Some(named) = named.filter(|_| is_unowned) {
-                    let process = named.within(piece.origin.flow, OWNER_WAIT).await;
-                    piece.facts.process = process.map(|process| Box::new((*process).clone()));
-                }
                 (piece, sha256, scanned)
             });
             self.scanned_of.insert(scan.id(), interface);
@@ -259,14 +244,15 @@ impl<S: StreamScanner> Analyst<S> {
         if let Some(file) = file {
             self.keep(*file, sha256);
         }
-        if let (Some(packets), false) = (&self.links.packets, scanned.hits.is_empty()) {
-            packets.hold(&eyes::ends(origin.flow, &facts));
+        if !scanned.hits.is_empty() {
+            // At once: while it is asked whose they are, the ring moves on.
+            self.hold_packets(origin.flow, &facts);
         }
         for hit in scanned.hits {
             let shift = |e: Excerpt| Excerpt { offset: e.offset.saturating_add(offset), ..e };
             let excerpts = hit.excerpts.into_iter().map(shift).collect();
-            let key = (origin, facts.direction, hit.rule.clone());
-            if !self.found.is_new(key, Duration::ZERO, Duration::MAX) {
+            let told = (origin, facts.direction, hit.rule.clone());
+            if !self.told.is_new(told, Duration::ZERO, Duration::MAX) {
                 continue;
             }
             let detection = Detection {
@@ -275,7 +261,37 @@ impl<S: StreamScanner> Analyst<S> {
                 pack: self.links.pack.load(Ordering::Relaxed),
                 subject: Subject::Flow(FlowSubject { flow: facts.clone(), excerpts }),
             };
-            self.send(Report::Detection(detection.into())).await;
+            self.found(Found { flow: origin.flow, detection }).await;
+        }
+    }
+
+    /// Takes a finding: it goes out when it is known whose it is.
+    async fn found(&mut self, found: Found) {
+        let Some(Leaves { found, is_early }) = self.unowned.put(found, Instant::now()) else { return };
+        if let (true, Subject::Flow(subject)) = (is_early, &found.detection.subject) {
+            self.lose(&subject.flow.interface, Cause::Unowned, 1);
+        }
+        self.goes(found).await;
+    }
+
+    /// Lets those findings go that know whose they are, or have waited for long enough.
+    async fn let_go(&mut self, now: Instant) {
+        for found in self.unowned.due(now) {
+            self.goes(found).await;
+        }
+    }
+
+    /// Sends a finding, and holds the packets that came while it waited.
+    async fn goes(&self, Found { flow, detection }: Found) {
+        if let Subject::Flow(subject) = &detection.subject {
+            self.hold_packets(flow, &subject.flow);
+        }
+        self.send(Report::Detection(detection.into())).await;
+    }
+
+    fn hold_packets(&self, flow: u64, facts: &FlowFacts) {
+        if let Some(packets) = &self.links.packets {
+            packets.hold(&eyes::ends(flow, facts));
         }
     }
 
@@ -329,10 +345,37 @@ impl<S: StreamScanner> Analyst<S> {
     }
 }
 
+/// Has bytes scanned, unless they are a file that was clean a moment ago with the pack that is loaded.
+async fn scan<S: StreamScanner>(
+    scanner: &S,
+    (clean, pack): (&Clean, u64),
+    piece: &Piece,
+    bytes: Vec<u8>,
+) -> (Option<Sha256>, Scanned) {
+    let Some(file) = &piece.file else { return (None, scanner.scan(bytes).await) };
+    // Megabytes take milliseconds, in which the others of the runtime must not wait.
+    let digested = spawn_blocking(move || (Sha256::of(&bytes), bytes)).await;
+    let Ok((digest, bytes)) = digested else { return (None, without_hits(ScanOutcome::Crashed)) };
+    let name = file.name.clone().unwrap_or_default();
+    let key = Key::of(digest, &name);
+    if clean.knows(pack, key) {
+        return (Some(digest), without_hits(ScanOutcome::Clean));
+    }
+    let (sha256, scanned) = scanner.scan_file(bytes, name).await;
+    if scanned.outcome == ScanOutcome::Clean {
+        clean.keep(pack, key);
+    }
+    (sha256, scanned)
+}
+
+fn without_hits(outcome: ScanOutcome) -> Scanned {
+    Scanned { outcome, hits: Vec::new() }
+}
+
 /// Ends when the agent stops, or when nobody is left to say so.
 pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

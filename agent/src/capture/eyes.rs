@@ -35,7 +35,7 @@ use tracing::warn;
 use super::{
     Links, NetConfig,
     batch::{Batch, Taken},
-    look::Seen,
+    look::{self, Seen},
     loss::Cause,
     shunt::Marks,
     tally::Tally,
@@ -55,7 +55,7 @@ const OWNER_WAIT: Duration = Duration::from_secs(2);
 const OWNER_BEAT: Duration = Duration::from_millis(5);
 /// Flows whose numbers are remembered by their ends.
 const REMEMBERED: usize = 16_384;
-/// Findings that wait to hear it; more go without.
+/// Findings that wait to hear it; of more the oldest go without, and are counted.
 const MAX_UNOWNED: usize = 1_024;
 /// Batches of several interfaces are never so far apart: a clock that goes back further was set.
 const SET_BACK: SignedDuration = SignedDuration::from_secs(60);
@@ -152,6 +152,12 @@ impl Eyes {
     pub(super) fn numbering(mut self, counter: Arc<AtomicU64>) -> Self {
         self.engine.number_by(counter);
         self
+    }
+
+    /// Has others asked whose a flow is.
+    #[cfg(test)]
+    pub(super) fn asking(self, owners: Owners) -> Self {
+        Self { owners: Some(owners), ..self }
     }
 
     /// Counts for an interface what was not certain since the last time this was asked.
@@ -303,18 +309,27 @@ impl Eyes {
     /// Lets findings go that know whose flow they are about, or have waited for long enough.
     fn drain_findings(&mut self, into: &mut Seen) {
         let (until, now) = (Instant::now() + OWNER_WAIT, Timestamp::now());
-        let new = std::mem::take(&mut self.judge.findings);
-        self.unowned.extend(new.into_iter().map(|finding| (until, finding)));
+        for mut finding in std::mem::take(&mut self.judge.findings) {
+            // At once: while it is asked whose they are, the ring moves on.
+            self.hold_packets(&mut finding.subject);
+            self.unowned.push_back((until, finding));
+        }
         for _ in 0..self.unowned.len() {
             let Some((until, mut finding)) = self.unowned.pop_front() else { break };
-            let is_told = self.is_told(&mut finding.subject, now);
-            if !is_told && !self.is_over && Instant::now() < until && self.unowned.len() < MAX_UNOWNED {
+            let may_wait =
+                !self.is_told(&mut finding.subject, now) && !self.is_over && Instant::now() < until;
+            if may_wait && self.unowned.len() < MAX_UNOWNED {
                 self.unowned.push_back((until, finding));
                 continue;
             }
+            // Those that came while it waited.
             self.hold_packets(&mut finding.subject);
             let Finding { rule, at, subject } = finding;
-            into.findings.push(Detection { rule, at, pack: self.pack.load(Ordering::Relaxed), subject });
+            let found = Detection { rule, at, pack: self.pack.load(Ordering::Relaxed), subject };
+            if may_wait {
+                into.lost.push((look::interface(&found), Cause::Unowned, 1));
+            }
+            into.findings.push(found);
         }
     }
 

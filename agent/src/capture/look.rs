@@ -16,18 +16,23 @@ use khien_core::{
     detection::{Detection, Subject},
 };
 use khien_traffic::sink::{Content, Job};
-use tokio::sync::mpsc::{self, error::TrySendError};
-use tracing::debug;
+use tokio::sync::mpsc::{
+    self,
+    error::{SendError, TrySendError},
+};
+use tracing::{debug, warn};
 
 use super::{batch::Batch, eyes::Eyes, loss::Cause, privilege};
 
 /// How many times what was seen may wait for the task behind.
 pub(super) const QUEUE: usize = 64;
-/// Pieces and files that wait for a scan, and their bytes; more is shed.
-const MAX_WAITING: usize = 1_024;
-const MAX_WAITING_BYTES: usize = 32 << 20;
-/// Findings that are handed over at once or wait for room; later ones are shed. [`QUEUE`] times as many may wait.
-const MAX_HELD: usize = 512;
+/// Pieces of streams that wait for a scan, and their bytes; of files as many. More is shed.
+const MAX_WAITING: usize = 512;
+const MAX_WAITING_BYTES: usize = 16 << 20;
+/// Findings that are handed over at once. [`QUEUE`] times as many may wait for the task behind.
+const MAX_AT_ONCE: usize = 512;
+/// Findings that wait for room there; later ones are shed and told. Each takes some kilobytes.
+const MAX_HELD: usize = 4_096;
 /// How often it looks at its clocks when nothing comes.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 /// It never sleeps less, so that a clock that runs backwards cannot keep it busy.
@@ -48,9 +53,17 @@ pub(super) struct Seen {
     pub(super) learnt: Option<Vec<u8>>,
 }
 
-/// How much waits for a scan.
+/// How much waits for a scan. Files have room of their own: however many are carried, there is some for pieces in which a rule
+/// may match, and the other way round.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
+    streams: Room,
+    files: Room,
+}
+
+/// The room of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Room {
     pieces: AtomicUsize,
     bytes: AtomicUsize,
 }
@@ -75,11 +88,24 @@ impl Seen {
         is_empty && lost.is_empty() && learnt.is_none()
     }
 
-    /// Sheds what must not wait without end, and counts it.
+    /// Takes out what is handed over at once.
+    fn part(&mut self) -> Self {
+        let rest = self.findings.split_off(MAX_AT_ONCE.min(self.findings.len()));
+        let rest = Self { findings: rest, ..Self::default() };
+        let mut part = std::mem::replace(self, rest);
+        part.add_up_losses();
+        part
+    }
+
+    /// Sheds what must not wait without end, and counts it: nothing that was found goes by untold.
     fn bound(&mut self) {
         for finding in self.findings.drain(MAX_HELD.min(self.findings.len())..) {
             self.lost.push((interface(&finding), Cause::Busy, 1));
         }
+        self.add_up_losses();
+    }
+
+    fn add_up_losses(&mut self) {
         self.lost.sort_unstable();
         self.lost.dedup_by(|(scope, cause, count), (into_scope, into_cause, into)| {
             let is_same = scope == into_scope && cause == into_cause;
@@ -90,6 +116,20 @@ impl Seen {
 }
 
 impl Waiting {
+    /// Returns the room of files, or of pieces of streams.
+    pub(super) fn room(&self, is_file: bool) -> &Room {
+        if is_file { &self.files } else { &self.streams }
+    }
+
+    /// Tells whether nothing waits.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let counts = [&self.streams, &self.files].map(|room| [&room.pieces, &room.bytes]);
+        counts.as_flattened().iter().all(|count| count.load(Ordering::Relaxed) == 0)
+    }
+}
+
+impl Room {
     /// Takes room for something to scan if there is any.
     pub(super) fn enter(&self, bytes: usize) -> bool {
         let is_full = self.pieces.load(Ordering::Relaxed) >= MAX_WAITING
@@ -99,12 +139,6 @@ impl Waiting {
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         !is_full
-    }
-
-    /// Tells whether nothing waits.
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        [&self.pieces, &self.bytes].iter().all(|count| count.load(Ordering::Relaxed) == 0)
     }
 
     /// Gives it back.
@@ -136,9 +170,14 @@ impl Looker {
             }
         }
         self.eyes.finish();
-        if self.hand_over() && !self.held.is_empty() {
+        self.see();
+        while !self.held.is_empty() {
             // The last words wait for room: nothing comes after them.
-            let _ = self.out.blocking_send(self.held);
+            if let Err(SendError(seen)) = self.out.blocking_send(self.held.part()) {
+                let findings = seen.findings.len() + self.held.findings.len();
+                warn!(findings, "nobody takes any more what was found last");
+                return;
+            }
         }
         debug!("nothing is left to look at");
     }
@@ -163,34 +202,38 @@ impl Looker {
 
     /// Hands over what was seen, as far as there is room; `false` if nobody takes it any more.
     fn hand_over(&mut self) -> bool {
+        self.see();
+        while !self.held.is_empty() {
+            match self.out.try_reserve() {
+                Ok(room) => room.send(self.held.part()),
+                Err(TrySendError::Full(())) => {
+                    self.held.bound();
+                    return true;
+                }
+                Err(TrySendError::Closed(())) => return false,
+            }
+        }
+        true
+    }
+
+    /// Takes what was seen since the last time.
+    fn see(&mut self) {
         let from = (self.held.jobs.len(), self.held.contents.len());
         self.eyes.drain(&mut self.held);
         self.admit(from);
-        if self.held.is_empty() {
-            return true;
-        }
-        self.held.bound();
-        match self.out.try_send(std::mem::take(&mut self.held)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(seen)) => {
-                self.held = seen;
-                true
-            }
-            Err(TrySendError::Closed(_)) => false,
-        }
     }
 
     /// Lets in what is to be scanned as long as there is room; the first ones of both were let in before.
     fn admit(&mut self, (jobs, contents): (usize, usize)) {
         let Seen { jobs: all_jobs, contents: all_contents, lost, .. } = &mut self.held;
         for job in all_jobs.split_off(jobs) {
-            match self.waiting.enter(job.bytes.len()) {
+            match self.waiting.room(false).enter(job.bytes.len()) {
                 true => all_jobs.push(job),
                 false => lost.push((job.facts.interface, Cause::Busy, 1)),
             }
         }
         for content in all_contents.split_off(contents) {
-            match self.waiting.enter(content.bytes.len()) {
+            match self.waiting.room(true).enter(content.bytes.len()) {
                 true => all_contents.push(content),
                 false => lost.push((content.facts.interface, Cause::Busy, 1)),
             }
@@ -199,7 +242,7 @@ impl Looker {
 }
 
 /// Returns the interface on which something was found, as far as it is of one.
-fn interface(found: &Detection) -> Untrusted {
+pub(super) fn interface(found: &Detection) -> Untrusted {
     match &found.subject {
         Subject::Flow(subject) => subject.flow.interface.clone(),
         Subject::Traffic(subject) => subject.flows.first().map(|f| f.interface.clone()).unwrap_or_default(),
@@ -208,113 +251,4 @@ fn interface(found: &Detection) -> Untrusted {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use khien_core::policy::Policy;
-    use khien_traffic::decode::Link;
-    use tokio::sync::watch;
-
-    use super::*;
-    use crate::capture::{Links, NetConfig, batch, ring, tally::Tally};
-
-    /// A datagram of 10.77.2.2 to 203.0.113.80.
-    const FRAME: [u8; 30] = [
-        0x45, 0x00, 0x00, 0x1e, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xf2, 0x2f, 0x0a, 0x4d, 0x02, 0x02, 0xcb,
-        0x00, 0x71, 0x50, 0x80, 0x00, 0x27, 0x0f, 0x00, 0x0a, 0x00, 0x00, b'h', b'i',
-    ];
-    const POLICY: &str =
-        r#"{"network": {"zones": [{"name": "camera", "networks": ["10.77.2.2"], "only": []}]}}"#;
-
-    #[test]
-    fn what_comes_after_a_pack_was_loaded_is_judged_by_it() {
-        let (load, mut looker, mut seen) = looker();
-        let (inlets, _batches) = batch::lanes(1);
-
-        load.send_replace(Some(cameras()));
-        looker.look(&filled(&inlets[0]));
-
-        // A finding waits a moment to hear whose flow it is.
-        let begun = Instant::now();
-        let found = loop {
-            assert!(looker.hand_over() && begun.elapsed() < Duration::from_secs(20), "nothing is found");
-            match seen.try_recv() {
-                Ok(seen) if !seen.findings.is_empty() => break seen.findings,
-                _ => thread::yield_now(),
-            }
-        };
-        assert_eq!(found[0].rule.to_string(), "khien.net.not_allowed");
-    }
-
-    #[test]
-    fn what_is_found_at_the_very_end_is_handed_over_though_there_is_no_room_yet() {
-        let (load, looker, mut seen) = looker();
-        let (inlets, batches) = batch::lanes(1);
-        load.send_replace(Some(cameras()));
-        for _ in 0..QUEUE {
-            looker.out.try_send(Seen::default()).unwrap();
-        }
-        assert!(inlets[0].send(filled(&inlets[0])));
-        drop(inlets);
-
-        let thread = looker.start(batches).unwrap();
-
-        let mut found = Vec::new();
-        while let Some(seen) = seen.blocking_recv() {
-            found.extend(seen.findings);
-        }
-        thread.join().unwrap();
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].rule.to_string(), "khien.net.not_allowed");
-    }
-
-    #[test]
-    fn what_is_not_certain_is_counted_for_the_interface_of_its_batch() {
-        let (_load, mut looker, _seen) = looker();
-        let tallies = [Arc::<Tally>::default(), Arc::default()];
-        looker.eyes = looker.eyes.counting(tallies.to_vec());
-        let (inlets, _batches) = batch::lanes(1);
-        let mut batch = filled(&inlets[0]);
-        // An interface that the engine does not have: what comes from there is malformed.
-        batch.interface = 1;
-
-        looker.look(&batch);
-        assert!(looker.hand_over());
-
-        assert_eq!(tallies.map(|tally| tally.wire("", false).uncertain.malformed), [0, 1]);
-    }
-
-    fn cameras() -> Arc<Policy> {
-        Arc::new(serde_json::from_str(POLICY).unwrap())
-    }
-
-    fn filled(inlet: &batch::Inlet) -> Batch {
-        let mut batch = inlet.borrow(0, Link::Ip, Duration::ZERO).unwrap();
-        let (bytes, length) = (&FRAME[..], 30);
-        let frame =
-            ring::Frame { bytes, length, seconds: 1_800_000_000, nanos: 0, vlan: None, is_outgoing: false };
-        batch.push(&frame, FRAME.len());
-        batch
-    }
-
-    /// Makes a looker, who loads its policy, and who takes what it sees.
-    fn looker() -> (watch::Sender<Option<Arc<Policy>>>, Looker, mpsc::Receiver<Seen>) {
-        let (load, policy) = watch::channel(None);
-        let links = Links {
-            lists: watch::channel(Arc::default()).1,
-            policy,
-            pack: Arc::default(),
-            reports: mpsc::channel(1).0,
-            meter: Arc::default(),
-            records: None,
-            packets: None,
-            stories: crate::story::Stories::default(),
-            home: None,
-            shutdown: watch::channel(false).1,
-        };
-        let (out, seen) = mpsc::channel(QUEUE);
-        let config = NetConfig { interfaces: vec!["lo".to_owned()], ..NetConfig::default() };
-        let eyes = Eyes::new(&config, Arc::default(), &links);
-        (load, Looker { eyes, waiting: Arc::default(), out, held: Seen::default() }, seen)
-    }
-}
+mod tests;

@@ -20,13 +20,13 @@ pub(super) enum Cause {
     Kernel,
     /// The queue was full.
     Queue,
-    /// Too many pieces of streams waited for a scan.
+    /// Too much waited: pieces and files for a scan, or findings for somebody who takes them.
     Busy,
     /// A scan did not come to its end.
     Failed,
     /// A conversation was forgotten to make room.
     Evicted,
-    /// Too many flows were new to look for the process of each.
+    /// Too many flows were new to look for the process of each, or too many findings to wait for it.
     Unowned,
 }
 

@@ -27,7 +27,7 @@ const WIRE_UNSCANNED: Message = Message::new("; {} phần chưa quét", "; {} pi
 const WIRE_EVICTED: Message =
     Message::new("; {} luồng bị quên vì hết chỗ", "; {} flows forgotten for lack of room");
 const WIRE_UNOWNED: Message =
-    Message::new("; {} luồng không được tìm tiến trình", "; process not looked for in {} flows");
+    Message::new("; {} luồng không kịp tìm tiến trình", "; no time for the process of {} flows");
 /// Says: only counted {} packets, {} MiB
 const WIRE_SHUNTED: Message =
     Message::new("; chỉ đếm, không soi: {} gói, {} MiB", "; only counted: {} packets, {} MiB");
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(
             wire(&busy, Lang::En),
             "lo: 7 packets, 3 MiB, 11 lost (kernel 5, agent busy 6); 1 pieces not scanned; 2 flows forgotten for lack \
-             of room; process not looked for in 9 flows; only counted: 3 packets, 4 MiB; promiscuous"
+             of room; no time for the process of 9 flows; only counted: 3 packets, 4 MiB; promiscuous"
         );
     }
 

@@ -1,13 +1,10 @@
 //! What the engine saw and what it could not follow.
 
-use serde::{Deserialize, Serialize};
-
 use super::fragments;
 use crate::decode::Skipped;
 
 /// What was seen and what could not be followed, since the last time it was asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Frames.
     pub frames: u64,

@@ -10,11 +10,10 @@ use std::{
 use khien_core::{
     asset::{Coverage, Sight},
     bundle::{DomainIndicator, NetworkLists, Pack},
-    event::{Application, Did, EXCERPT_SIDE, Transport},
+    event::{Application, Did, EXCERPT_SIDE},
     reason::Reason,
 };
 use khien_rules::{indicator::network::Network, scan::Hit};
-use khien_traffic::sink::Job;
 use tokio::sync::{mpsc, watch};
 
 use super::*;
@@ -27,8 +26,11 @@ use crate::{
     health::Meter,
     story::Stories,
 };
+use made::job_of;
 
 mod evasion;
+pub(in crate::capture) mod made;
+mod owners;
 mod plain;
 mod roam;
 mod unkept;
@@ -168,9 +170,9 @@ async fn a_scan_that_panics_gives_its_room_back_and_is_counted_as_failed() {
     let links = links(reports, Arc::default(), watch::channel(false).1);
     let scopes = [("lo".to_owned(), Arc::clone(&tally))];
     let mut analyst = Analyst::new(scopes, (Arc::clone(&waiting), None), Arc::new(Panics), links);
-    assert!(waiting.enter(MARK.len()));
+    assert!(waiting.room(false).enter(MARK.len()));
 
-    analyst.take(Seen { jobs: vec![job()], ..Seen::default() }).await;
+    analyst.take(Seen { jobs: vec![job_of(1)], ..Seen::default() }).await;
     let ended = analyst.scans.join_next().await.unwrap().unwrap();
     analyst.scanned(ended).await;
 
@@ -187,7 +189,7 @@ async fn what_waits_for_a_scan_when_the_agent_stops_is_told_as_not_scanned() {
     let links = links(reports, Arc::default(), shutdown);
     let analyst = Analyst::new(scopes, (Arc::default(), None), Arc::new(Never), links);
     let (out, outlet) = mpsc::channel(4);
-    let jobs = |count| Seen { jobs: (0..count).map(|_| job()).collect(), ..Seen::default() };
+    let jobs = |count| Seen { jobs: (0..count).map(|_| job_of(1)).collect(), ..Seen::default() };
     out.send(jobs(MAX_SCANS + 6)).await.unwrap();
     let task = tokio::spawn(analyst.run(outlet, thread::spawn(|| ())));
     while out.capacity() < out.max_capacity() {
@@ -230,9 +232,9 @@ async fn a_scan_that_goes_on_when_the_agent_stops_is_waited_for_and_none_is_begu
     let mut analyst = Analyst::new(scopes, (Arc::default(), None), Arc::new(MarkScanner), links);
     let (out, outlet) = mpsc::channel(4);
 
-    analyst.take(Seen { jobs: vec![job()], ..Seen::default() }).await;
+    analyst.take(Seen { jobs: vec![job_of(1)], ..Seen::default() }).await;
     stop.send(true).unwrap();
-    out.send(Seen { jobs: vec![job(), job()], ..Seen::default() }).await.unwrap();
+    out.send(Seen { jobs: vec![job_of(1), job_of(1)], ..Seen::default() }).await.unwrap();
     drop(out);
     analyst.last(outlet).await;
 
@@ -265,25 +267,6 @@ impl StreamScanner for Panics {
     async fn scan_file(&self, _: Vec<u8>, _: Untrusted) -> (Option<Sha256>, Scanned) {
         panic!("on purpose")
     }
-}
-
-/// Returns something to scan.
-fn job() -> Job {
-    let facts = FlowFacts {
-        transport: Transport::Tcp,
-        client: "192.0.2.1:5000".parse().unwrap(),
-        server: "203.0.113.7:80".parse().unwrap(),
-        direction: Direction::ToServer,
-        interface: "lo".into(),
-        vlan: Vec::new(),
-        tunnel: None,
-        application: Application::Unknown,
-        name: None,
-        url: None,
-        listed: None,
-        process: None,
-    };
-    Job { origin: Origin { flow: 1, exchange: 0 }, facts, offset: 0, bytes: MARK.to_vec() }
 }
 
 fn links(reports: mpsc::Sender<Report>, meter: Arc<Meter>, shutdown: watch::Receiver<bool>) -> Links {
@@ -411,7 +394,7 @@ fn bracketed(address: &str) -> String {
 }
 
 /// A DNS query for an address.
-fn dns_query(name: &str) -> Vec<u8> {
+pub(in crate::capture) fn dns_query(name: &str) -> Vec<u8> {
     let mut out = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         out.push(u8::try_from(label.len()).unwrap());
@@ -434,7 +417,7 @@ fn client_hello(name: &str) -> Vec<u8> {
     [&[22, 3, 1][..], &sized(&message)].concat()
 }
 
-fn pack() -> Pack {
+pub(in crate::capture) fn pack() -> Pack {
     let domain = DomainIndicator { domain: "c2.evil.example".to_owned(), rule: "test.list".parse().unwrap() };
     Pack {
         version: 7,

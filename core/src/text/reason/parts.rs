@@ -50,14 +50,14 @@ pub(super) fn lost(lang: Lang, counts: [u64; 6]) -> String {
         both("{} gói tin bị nhân hệ điều hành bỏ", "{} packets dropped by the kernel"),
         both("{} gói tin bị bỏ vì tác tử quá bận", "{} packets shed because the agent was busy"),
         both(
-            "{} đoạn luồng không được quét vì bộ quét quá bận",
-            "{} pieces of streams not scanned because the scanner was busy",
+            "{} phần lưu lượng không được quét hoặc không được báo vì quá nhiều phần phải chờ",
+            "{} pieces of traffic not scanned or not told because too many waited",
         ),
-        both("{} đoạn luồng quét không xong", "{} pieces of streams whose scan did not end"),
+        both("{} phần lưu lượng quét không xong", "{} pieces of traffic whose scan did not end"),
         both("{} phiên bị quên để lấy chỗ", "{} conversations forgotten to make room"),
         both(
-            "{} luồng không được tìm tiến trình vì có quá nhiều luồng mới",
-            "{} flows whose process was not looked for because too many were new",
+            "{} luồng không kịp tìm tiến trình vì có quá nhiều",
+            "{} flows for whose process there was no time because there were too many",
         ),
     ];
     let told: Vec<String> =

@@ -12,7 +12,7 @@ async fn records_that_find_no_room_are_told_as_one_loss() {
         Links { records: Some(records.clone()), ..links(reports, Arc::default(), watch::channel(false).1) };
     let scopes = [("lo".to_owned(), Arc::<Tally>::default())];
     let mut analyst = Analyst::new(scopes, (Arc::default(), None), Arc::new(MarkScanner), links);
-    let ends = eyes::ends(1, &job().facts);
+    let ends = eyes::ends(1, &job_of(1).facts);
     let sni = Some("x".repeat(200 << 10).as_str().into());
     let tls = What::Tls(Box::new(Tls { sni, ..Default::default() }));
     let record = Record { at: Timestamp::now(), ends, what: tls };
