@@ -23,6 +23,7 @@ use crate::{args, config::Home, health::Meter};
 mod block;
 mod filter;
 mod form;
+mod gaps;
 mod inbox;
 mod keeper;
 mod keys;
@@ -140,6 +141,11 @@ impl Records {
     /// Keeps records. Never waits: those that find no room are lost and counted.
     pub(crate) fn keep<'r>(&self, records: impl IntoIterator<Item = &'r Record>) {
         self.0.0.put(records);
+    }
+
+    /// Notes whether anything is seen of an interface from now on.
+    pub(crate) fn sight(&self, scope: &str, sees: bool) {
+        self.0.0.ask(Ask::Sight { scope: scope.to_owned(), sees, at: Timestamp::now() });
     }
 
     /// Waits until there is room for more, but not for longer.

@@ -68,6 +68,7 @@ impl<S: StreamScanner, L: Fn() -> Vec<String> + Send + Sync + 'static> Roaming<S
                 continue;
             }
             let from = Timestamp::now();
+            self.sight(&before, false);
             info!(interfaces = ?self.config.interfaces, "capture begins anew, there is another default route");
             running.stop().await;
             let Some(begun) = self.begin().await else { return };
@@ -89,10 +90,20 @@ impl<S: StreamScanner, L: Fn() -> Vec<String> + Send + Sync + 'static> Roaming<S
         let is_blind = watched.iter().all(|name| name == LOOPBACK);
         let is_new = watched.len() > before;
         match is_blind {
-            true => self.links.meter.cover(coverage(SCOPE, Sight::Blind, Some(Reason::NoDefaultRoute))),
-            false => self.links.meter.uncover(Sensor::Network, &Untrusted::from(SCOPE)),
+            true => self.links.cover(coverage(SCOPE, Sight::Blind, Some(Reason::NoDefaultRoute))),
+            false => {
+                self.links.meter.uncover(Sensor::Network, &Untrusted::from(SCOPE));
+                self.sight(&[SCOPE.to_owned()], true);
+            }
         }
         is_new
+    }
+
+    /// Has the records say whether interfaces are looked at; where capture begins again its sensors say so.
+    fn sight(&self, interfaces: &[String], sees: bool) {
+        if let Some(records) = &self.links.records {
+            interfaces.iter().for_each(|interface| records.sight(interface, sees));
+        }
     }
 
     /// Tells for how long interfaces were not looked at.

@@ -90,22 +90,22 @@ impl Sensor {
     pub(super) fn start(self) -> oneshot::Receiver<()> {
         let (stated, answer) = oneshot::channel();
         let interface = self.line.interface.clone();
-        let meter = Arc::clone(&self.links.meter);
+        let links = self.links.clone();
         let name = match self.lane {
             0 => format!("capture-{interface}"),
             lane => format!("capture{lane}-{interface}"),
         };
-        let watched = (interface.clone(), Arc::clone(&meter));
+        let watched = (interface.clone(), links.clone());
         let run = move || {
             // Half a sensor must not look like a whole one.
             if panic::catch_unwind(AssertUnwindSafe(|| self.run(stated))).is_err() {
-                let (interface, meter) = watched;
-                meter.cover(coverage(&interface, Sight::Blind, Some(Reason::AgentFailed)));
+                let (interface, links) = watched;
+                links.cover(coverage(&interface, Sight::Blind, Some(Reason::AgentFailed)));
             }
         };
         if let Err(error) = thread::Builder::new().name(name).spawn(run) {
             warn!(%interface, %error, "cannot start the capture thread");
-            meter.cover(coverage(&interface, Sight::Blind, Some(Reason::NoThread { error: error.into() })));
+            links.cover(coverage(&interface, Sight::Blind, Some(Reason::NoThread { error: error.into() })));
         }
         answer
     }
@@ -274,7 +274,7 @@ impl Sensor {
         let sight = if reason.is_some() { Sight::Reduced } else { Sight::Full };
         if speaks {
             // Under the lock, so that the last word is about all of them.
-            self.links.meter.cover(coverage(&self.line.interface, sight, reason));
+            self.links.cover(coverage(&self.line.interface, sight, reason));
         }
     }
 
@@ -282,7 +282,7 @@ impl Sensor {
     fn is_blind(&self, reason: Reason) {
         warn!(interface = %self.line.interface, lane = self.lane, %reason, "network sight is gone");
         if self.lane == 0 {
-            self.links.meter.cover(coverage(&self.line.interface, Sight::Blind, Some(reason)));
+            self.links.cover(coverage(&self.line.interface, Sight::Blind, Some(reason)));
         }
     }
 
