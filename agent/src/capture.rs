@@ -173,7 +173,7 @@ async fn start_anew<S: StreamScanner>(
     config.interfaces = wanted.cloned().collect();
     for interface in config.interfaces.drain(MAX_INTERFACES.min(config.interfaces.len())..) {
         let reason = Reason::TooManyInterfaces { limit: MAX_INTERFACES as u64 };
-        links.meter.cover(coverage(&interface, Sight::Blind, Some(reason)));
+        links.cover(coverage(&interface, Sight::Blind, Some(reason)));
     }
     if config.hub.len() + config.trusted.len() > filter::MAX_TESTS {
         warn!(
@@ -192,7 +192,7 @@ async fn start_anew<S: StreamScanner>(
     let eyes = eyes.counting(tallies).numbering(lasting.flows());
     let named = eyes.named();
     let looker = Looker { eyes, waiting: Arc::clone(&waiting), out, held: Seen::default() };
-    let looker = looker.start(batches).inspect_err(|error| blind(&lines, error, &links.meter)).ok()?;
+    let looker = looker.start(batches).inspect_err(|error| blind(&lines, error, &links)).ok()?;
     let scopes = lines.iter().map(|line| (line.interface.clone(), Arc::clone(&line.tally)));
     let analyst = Analyst::new(scopes, (waiting, named), scanner, links.clone());
     let task = tokio::spawn(analyst.run(seen, looker));
@@ -211,6 +211,14 @@ async fn start_anew<S: StreamScanner>(
 }
 
 impl Links {
+    /// States what is seen of the network, to the team and in the records.
+    fn cover(&self, coverage: Coverage) {
+        if let Some(records) = &self.records {
+            records.sight(&coverage.scope.to_string(), coverage.sight != Sight::Blind);
+        }
+        self.meter.cover(coverage);
+    }
+
     /// Returns what the detectors learnt before this start.
     fn learnt(&self) -> Option<Vec<u8>> {
         let read = self.home.as_ref()?.read(LEARNT, MAX_LEARNT);
@@ -252,11 +260,11 @@ fn lines(config: &NetConfig, lasting: &mut Lasting) -> Vec<Line> {
 }
 
 /// States that nothing is seen: there is no thread that could look.
-fn blind(lines: &[Line], error: &io::Error, meter: &Meter) {
+fn blind(lines: &[Line], error: &io::Error, links: &Links) {
     warn!(%error, "cannot start the thread that looks at packets");
     for line in lines {
         let reason = Reason::NoThread { error: error.into() };
-        meter.cover(coverage(&line.interface, Sight::Blind, Some(reason)));
+        links.cover(coverage(&line.interface, Sight::Blind, Some(reason)));
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{args, config::Home, health::Meter};
 mod block;
 mod filter;
 mod form;
+mod gaps;
 mod inbox;
 mod keeper;
 mod keys;
@@ -151,6 +152,11 @@ impl Records {
     /// Returns how many records were lost since this was asked last.
     pub(crate) fn take_lost(&self) -> u64 {
         self.0.0.take_untold()
+    }
+
+    /// Notes whether anything is seen of an interface from now on.
+    pub(crate) fn sight(&self, scope: &str, sees: bool) {
+        self.0.0.ask(Ask::Sight { scope: scope.to_owned(), sees, at: Timestamp::now() });
     }
 
     /// Waits until there is room for more, but not for longer.

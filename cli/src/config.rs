@@ -18,7 +18,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use khien_core::{Lang, text::trouble};
+use khien_core::{Lang, signature::OperatorKey, text::trouble};
 use serde::{Deserialize, Serialize};
 
 use crate::told::Told;
@@ -91,6 +91,10 @@ pub(crate) struct Config {
     pub(crate) cert: PathBuf,
     /// The operator's name at the hub.
     pub(crate) operator: String,
+    /// Other operators whose packs this one uses, too. They come from the operator and not from the hub, as those in an agent's
+    /// token do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) trusted: Vec<OperatorKey>,
 }
 
 /// There is no connection file yet.
@@ -108,6 +112,11 @@ impl NotSetUp {
 }
 
 impl Config {
+    /// Returns the keys whose signatures count here: one's own, and those of who is trusted.
+    pub(crate) fn operators(&self, own: OperatorKey) -> Vec<OperatorKey> {
+        std::iter::once(own).chain(self.trusted.iter().cloned()).collect()
+    }
+
     /// Reads the connection file; relative paths in it count from the home.
     pub(crate) fn load(home: &Home) -> Result<Self> {
         let path = home.join("khien.toml");
@@ -137,6 +146,7 @@ impl Config {
             key: "operator/key.pem".into(),
             cert: "operator/cert.pem".into(),
             operator,
+            trusted: Vec::new(),
         }
     }
 
@@ -169,6 +179,12 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use ed25519_dalek::SigningKey;
+    use khien_core::{
+        bundle,
+        signature::{Purpose, Signed, operator_key},
+    };
+
     use super::*;
 
     #[test]
@@ -183,6 +199,24 @@ mod tests {
         assert_eq!(back.operator, "thu");
         let mode = fs::metadata(home.join("khien.toml")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_pack_is_good_whoever_of_the_trusted_operators_signed_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(dir.path().to_owned())).unwrap();
+        let [own, lan, other] = [1, 2, 3].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+        Config::local("127.0.0.1:7443".to_owned(), "thu".to_owned()).save(&home).unwrap();
+        let file = home.join("khien.toml");
+        let table = toml::to_string(&operator_key("lan", &lan)).unwrap();
+        let text = fs::read_to_string(&file).unwrap() + "[[trusted]]\n" + &table;
+        fs::write(&file, text).unwrap();
+
+        let trusted = Config::load(&home).unwrap().operators(operator_key("thu", &own));
+
+        let pack = serde_json::to_string(&khien_rules::base_pack(khien_core::Timestamp::UNIX_EPOCH)).unwrap();
+        let opens = |key| bundle::open(&Signed::new(pack.clone(), Purpose::Pack, key), &trusted).is_ok();
+        assert_eq!([&own, &lan, &other].map(opens), [true, true, false]);
     }
 
     #[test]

@@ -154,3 +154,51 @@ fn set_up(home: &Path) {
     std::fs::write(home.join("key.pem"), pem).unwrap();
     std::fs::write(home.join("cert.pem"), cert.pem()).unwrap();
 }
+
+fn folded(bytes: &[u8]) -> u16 {
+    let words = bytes.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
+    let sum = words.sum::<u32>();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// A file of the same SYN again and again, at these seconds.
+fn tries(seconds: &[u32]) -> Vec<u8> {
+    let (from, to) = ([192, 0, 2, 7], [198, 51, 100, 8]);
+    let mut tcp = [&[0x41, 0, 0x0c, 0xea, 0, 0, 0, 100, 0, 0, 0, 0, 0x50, 2, 255, 255][..], &[0; 4]].concat();
+    let pseudo = [&from[..], &to, &[0, 6, 0, 20]].concat();
+    let sum = !folded(&[&pseudo[..], &tcp].concat());
+    tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+    let mut head = [&[0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0][..], &from, &to].concat();
+    let sum = !folded(&head);
+    head[10..12].copy_from_slice(&sum.to_be_bytes());
+    let numbers = |all: &[u32]| all.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>();
+    // pcap 2.4 with microseconds, of raw IP.
+    let mut file = numbers(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 101]);
+    for second in seconds {
+        file.extend(numbers(&[1_760_000_000 + second, 0, 40, 40]));
+        file.extend([&head[..], &tcp].concat());
+    }
+    file
+}
+
+#[test]
+fn the_policy_of_a_pack_says_when_nobody_answers_in_a_file_of_packets_too() {
+    let home = tempfile::tempdir().unwrap();
+    let (pack, file) = (home.path().join("pack"), home.path().join("a.pcap"));
+    std::fs::create_dir(&pack).unwrap();
+    std::fs::write(pack.join("pack.toml"), "version = 1\n").unwrap();
+    std::fs::write(&file, tries(&[0, 10])).unwrap();
+
+    let flows = [3, 60].map(|seconds| {
+        std::fs::write(pack.join("policy.toml"), format!("[network]\nunanswered_seconds = {seconds}\n"))
+            .unwrap();
+        let events = home.path().join(format!("{seconds}.ndjson"));
+        let [pack, file, out] = [&pack, &file, &events].map(|path| path.to_str().unwrap());
+        let told = khien(home.path(), &["pcap", "scan", file, "--rules", pack, "--events", out]);
+        assert_eq!(told.status.code(), Some(0), "{}", said(&told));
+        std::fs::read_to_string(events).unwrap().lines().count()
+    });
+
+    assert_eq!(flows, [2, 1], "the second try is another connection once the first is over");
+}

@@ -84,6 +84,9 @@ pub struct Custody {
     pub tool: String,
     /// SHA-256 of the bytes as this holder saw them.
     pub sha256: Sha256,
+    /// Whether that was after the end of the mandate under which they were taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// What was done with evidence.

@@ -12,8 +12,8 @@ mod scan;
 pub use network::{BadNetwork, Network};
 pub use packets::{BadPacketTarget, MOST_PACKET_BYTES, MOST_SECONDS, PacketTarget};
 pub use records::{
-    BadRecordQuery, MOST_FOUND, MOST_FOUND_BYTES, RecordQuery, RecordsFound, Sought, addresses, name_in,
-    names,
+    BadRecordQuery, GapCause, MOST_FOUND, MOST_FOUND_BYTES, MOST_GAPS, RecordGap, RecordQuery, RecordsFound,
+    Sought, addresses, name_in, names,
 };
 pub use scan::{
     BadScanTarget, Counted, MAX_PID, MOST_MISSED, MOST_PROCESSES, MOST_SCANNED, MemoryTarget, Missed,

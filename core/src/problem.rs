@@ -63,6 +63,16 @@ pub enum Cause {
         /// When to try again, in seconds.
         seconds: u64,
     },
+    /// So many uploads, captures and exports of the caller go on.
+    OwnTransfers {
+        /// The most at once.
+        limit: u64,
+    },
+    /// So many uploads, captures and exports of all operators go on.
+    AllTransfers {
+        /// The most at once.
+        limit: u64,
+    },
     /// A limit of the hub is reached.
     Limit {
         /// What is limited: a stable word.

@@ -17,7 +17,8 @@ use khien_core::{
     problem::Cause,
     reason::Reason,
     seal::{self, Plain, SealError},
-    text::hub::EVIDENCE_LINE,
+    text::hub::{EVIDENCE_LINE, EVIDENCE_SET_ASIDE},
+    time::{self, SignedDuration},
 };
 use serde::Deserialize;
 
@@ -25,7 +26,9 @@ use crate::{
     fault::Fault,
     fleet,
     hub::Hub,
-    incidents, runs,
+    incidents,
+    jobs::Job,
+    runs, stop,
     store::{Host, OrderRow, Read, Write},
 };
 
@@ -35,8 +38,15 @@ mod vault;
 
 pub(crate) use brought::{bring, piece as brought_piece};
 pub(crate) use key::load as load_key;
-pub(crate) use vault::Kept;
 
+use vault::{Kept, Older};
+
+/// How long after the end of a mandate an agent may still bring what it took before: a thin line needs hours for 64 MiB.
+const LATE: SignedDuration = SignedDuration::from_hours(24);
+/// What came in and was not touched for so long is given up, unless an order waits for it.
+const LEFT_BEHIND: Duration = Duration::from_secs(3_600);
+/// How often that is looked for.
+const CLEAR_EVERY: Duration = Duration::from_secs(600);
 /// Names the hub in custody records.
 const TOOL: &str = concat!("khien-hub ", env!("CARGO_PKG_VERSION"));
 
@@ -56,6 +66,12 @@ pub(crate) struct Piece {
 pub(crate) struct Uploads(Mutex<HashSet<EvidenceId>>);
 
 impl Uploads {
+    /// Returns how many are at work.
+    #[cfg(test)]
+    pub(crate) fn at_work(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
     fn begin(&self, id: EvidenceId) -> Result<Busy<'_>, Fault> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
             true => Ok(Busy { uploads: self, id }),
@@ -111,7 +127,11 @@ pub(crate) async fn receive(
     let have = append(hub, id, (piece.offset, piece.size), bytes).await?;
     if have == piece.size {
         let plain = verify(hub, id, piece.sha256).await?;
-        finish(hub, id, plain.sha256, move |tx| taken(tx, &order, plain)).await?;
+        finish(hub, id, plain.sha256, move |tx| {
+            let evidence = taken(tx, &order, plain)?;
+            record(tx, evidence, is_late(&order, Timestamp::now()))
+        })
+        .await?;
     }
     Ok(Have { have })
 }
@@ -163,8 +183,20 @@ fn refused(error: SealError) -> Fault {
 
 async fn open_order(hub: &Hub, agent: AgentId, id: OrderId) -> Result<OrderRow, Fault> {
     let order = hub.store.read(move |tx| Ok(tx.order(id)?)).await?;
-    let order = order.filter(|o| o.allowed.agent == agent && o.receipt.is_none() && runs::preserves(o));
+    let order = order.filter(|o| o.allowed.agent == agent && is_waited_for(o, Timestamp::now()));
     order.ok_or_else(|| Fault::Forbidden(Cause::EvidenceNotAsked { order: id }))
+}
+
+/// Tells whether evidence may still come for an order: until it is answered, also where the hub gave it up, and for a day after
+/// its mandate. That the agent took it before that end is the agent's to keep, which obeys no mandate that is over.
+fn is_waited_for(order: &OrderRow, now: Timestamp) -> bool {
+    let is_open = order.receipt.as_ref().is_none_or(runs::was_given_up);
+    runs::preserves(order) && is_open && time::after(order.expires, LATE) >= now
+}
+
+/// Tells whether what comes now comes after the end of its mandate.
+fn is_late(order: &OrderRow, now: Timestamp) -> bool {
+    order.expires < runs::answers_due(now)
 }
 
 /// Runs file work off the async threads.
@@ -176,20 +208,33 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|e| Fault::io("evidence", &e))
 }
 
-/// Puts bytes that were checked in their place, then records them. What was recorded before stays as it is.
+/// Puts bytes that were checked in their place, then has them recorded. What was recorded before stays as it is.
 async fn finish(
     hub: &Arc<Hub>,
     id: EvidenceId,
     sha256: Sha256,
-    make: impl FnOnce(&mut dyn Write) -> Result<Evidence, Fault> + Send + 'static,
+    recorded: impl FnOnce(&mut dyn Write) -> Result<Evidence, Fault> + Send + 'static,
 ) -> Result<Evidence, Fault> {
-    let home = hub.home.clone();
-    blocking(move || vault::settle(&home, id, sha256)).await?;
-    let recorded = hub.store.write(move |tx| match tx.evidence(id)? {
-        Some(before) => Ok(before),
-        None => make(tx).and_then(|evidence| record(tx, evidence)),
+    let (home, key) = (hub.home.clone(), Arc::clone(&hub.evidence_key));
+    let older = blocking(move || vault::settle(&home, id, sha256, &key)).await?;
+    match older {
+        Older::Sealed => tracing::info!(%sha256, "evidence came again, what is kept of it stays"),
+        Older::Damaged => tracing::error!(%sha256, "kept evidence did not open any more and is set aside"),
+        Older::None | Older::Open => {}
+    }
+    let work = hub.store.write(move |tx| {
+        let evidence = match tx.evidence(id)? {
+            Some(before) => before,
+            None => recorded(tx)?,
+        };
+        if older == Older::Damaged {
+            let text = EVIDENCE_SET_ASIDE.words_with(&[&sha256]);
+            let entry = Entry { at: Timestamp::now(), who: "hub".to_owned(), kind: EntryKind::Note, text };
+            incidents::write(tx, evidence.incident, entry)?;
+        }
+        Ok(evidence)
     });
-    recorded.await
+    work.await
 }
 
 /// Removes the incoming name, also where an earlier try that was cut off did.
@@ -198,14 +243,28 @@ async fn forget_incoming(hub: &Hub, id: EvidenceId) -> Result<(), Fault> {
     blocking(move || vault::forget(&incoming)).await
 }
 
-/// Removes what came in and is waited for no more: no open order asks for it, and nothing of it came for so long. With no time at
-/// all for a start, before anybody is heard.
+/// Removes what was left behind, at the start and then from time to time, until the hub stops.
+pub(crate) async fn keep_clear(hub: Arc<Hub>) {
+    let (mut stopping, mut every) = (hub.stopping.clone(), tokio::time::interval(CLEAR_EVERY));
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = stop::begun(&mut stopping) => return,
+        }
+        if let Err(why) = sweep(&hub, LEFT_BEHIND).await {
+            tracing::warn!(%why, "what came in for ended orders cannot be cleared away");
+        }
+    }
+}
+
+/// Removes what came in and is waited for no more: no order asks for it any more, and nothing of it came for so long. With no time
+/// at all for a start, before anybody is heard.
 pub(crate) async fn sweep(hub: &Hub, rested: Duration) -> Result<(), Fault> {
     let home = hub.home.clone();
     for id in blocking(move || vault::waiting(&home, rested)).await? {
         let waits = hub.store.read(move |tx| {
-            let open = tx.order(OrderId(id.0))?.is_some_and(|o| o.receipt.is_none());
-            Ok(open && tx.evidence(id)?.is_none())
+            let asked = tx.order(OrderId(id.0))?.is_some_and(|o| is_waited_for(&o, Timestamp::now()));
+            Ok(asked && tx.evidence(id)?.is_none())
         });
         if !waits.await? {
             forget_incoming(hub, id).await?;
@@ -230,9 +289,10 @@ fn taken(tx: &dyn Read, order: &OrderRow, plain: Plain) -> Result<Evidence, Faul
 }
 
 /// Records evidence that is in its place, and says so in the timeline.
-fn record(tx: &mut dyn Write, mut evidence: Evidence) -> Result<Evidence, Fault> {
+fn record(tx: &mut dyn Write, mut evidence: Evidence, late: bool) -> Result<Evidence, Fault> {
     let (now, sha256, incident) = (Timestamp::now(), evidence.sha256, evidence.incident);
-    evidence.custody.push(custody(now, "hub", CustodyAction::Received, TOOL, sha256));
+    let received = custody(now, "hub", CustodyAction::Received, TOOL, sha256);
+    evidence.custody.push(Custody { late, ..received });
     tx.add_evidence(&evidence)?;
     let who = match &evidence.origin {
         Origin::Taken { .. } => "hub",
@@ -273,7 +333,7 @@ fn incident_of(tx: &dyn Read, order: &OrderRow) -> Result<IncidentId, Fault> {
 }
 
 fn custody(at: Timestamp, who: &str, action: CustodyAction, tool: &str, sha256: Sha256) -> Custody {
-    Custody { at, who: who.to_owned(), action, tool: tool.to_owned(), sha256 }
+    Custody { at, who: who.to_owned(), action, tool: tool.to_owned(), sha256, late: false }
 }
 
 /// Looks whether an agent that says it preserved a file really gave the bytes; returns what to believe if it did not.
@@ -307,35 +367,52 @@ pub(crate) fn collected(
     )?)
 }
 
-/// Opens evidence of an incident for an operator, after the custody record says so; returns its size too.
+/// Opens evidence of an incident for an operator, after the custody record says so; returns its size too. The job goes on until
+/// all of it is read, or nobody reads it any more.
 pub(crate) async fn export(
     hub: &Arc<Hub>,
     sha256: Sha256,
     incident: IncidentId,
     by: String,
-) -> Result<(Kept, u64), Fault> {
+    job: Job,
+) -> Result<(Export, u64), Fault> {
     let found = hub.store.read(move |tx| {
-        let kept = tx.evidence_of(incident)?.into_iter().find(|e| e.sha256 == sha256);
-        kept.ok_or(Fault::Missing(Cause::NoEvidence { sha256, incident }))
+        let mut kept = tx.evidence_of(incident)?;
+        kept.retain(|e| e.sha256 == sha256);
+        match kept.first().map(|e| e.size) {
+            Some(size) => Ok((kept.iter().map(|e| e.origin.id()).collect::<Vec<_>>(), size)),
+            None => Err(Fault::Missing(Cause::NoEvidence { sha256, incident })),
+        }
     });
-    let (id, size) = found.await.map(|e| (e.origin.id(), e.size))?;
+    let (ids, size) = found.await?;
     let (home, key) = (hub.home.clone(), Arc::clone(&hub.evidence_key));
-    let kept = blocking(move || Ok(Kept::open(&home, &sha256, &key))).await?;
-    let kept = kept.map_err(|error| {
+    // Whoever hangs up meanwhile has the job until the look is over.
+    let opened =
+        blocking(move || Ok(Kept::open(&home, &sha256, &key).map(|kept| Export { kept, _job: job })));
+    let export = opened.await?.map_err(|error| {
         tracing::error!(%sha256, %error, "evidence cannot be opened");
         Fault::Conflict(Cause::EvidenceUnreadable { sha256, error: Cause::quoted(&error) })
     })?;
     let recorded = hub.store.write(move |tx| {
-        tx.add_custody(id, &custody(Timestamp::now(), &by, CustodyAction::Exported, TOOL, sha256))?;
+        let exported = custody(Timestamp::now(), &by, CustodyAction::Exported, TOOL, sha256);
+        // It is a copy of each of them.
+        ids.iter().try_for_each(|id| tx.add_custody(*id, &exported))?;
         let revision = tx.next_revision();
         Ok(tx.touch_incident(incident, revision)?)
     });
     recorded.await?;
-    Ok((kept, size))
+    Ok((export, size))
+}
+
+/// Evidence that is given out.
+pub(crate) struct Export {
+    kept: Kept,
+    _job: Job,
 }
 
 /// Reads the next bytes of evidence; none at its end.
-pub(crate) async fn next_bytes(mut kept: Kept) -> io::Result<Option<(Vec<u8>, Kept)>> {
-    let read = tokio::task::spawn_blocking(move || kept.next_piece().map(|bytes| bytes.map(|b| (b, kept))));
+pub(crate) async fn next_bytes(mut export: Export) -> io::Result<Option<(Vec<u8>, Export)>> {
+    let read =
+        tokio::task::spawn_blocking(move || export.kept.next_piece().map(|bytes| bytes.map(|b| (b, export))));
     read.await.map_err(io::Error::other)?.map_err(io::Error::other)
 }

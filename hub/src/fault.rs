@@ -39,6 +39,9 @@ pub(crate) enum Fault {
     /// This caller sends more than its share.
     #[error("more than the caller's share, try again in {seconds} s")]
     TooMuch { seconds: u64 },
+    /// So many of the caller's jobs, or of all callers, go on that no more begins.
+    #[error("{0}")]
+    Busy(Cause),
     /// All callers together send more than the hub takes.
     #[error("more than the hub takes, try again in {seconds} s")]
     Overloaded { seconds: u64 },
@@ -71,9 +74,12 @@ impl Fault {
     /// was not its fault.
     fn cause(&self) -> Cause {
         match self {
-            Self::Bad(c) | Self::Forbidden(c) | Self::Missing(c) | Self::Conflict(c) | Self::TooLarge(c) => {
-                c.clone()
-            }
+            Self::Bad(c)
+            | Self::Forbidden(c)
+            | Self::Missing(c)
+            | Self::Conflict(c)
+            | Self::TooLarge(c)
+            | Self::Busy(c) => c.clone(),
             Self::Gap(mark) => Cause::Gap { seq: mark.seq },
             Self::TooMuch { seconds } | Self::Overloaded { seconds } => Cause::Busy { seconds: *seconds },
             Self::DiskFull(_) => Cause::HubDiskFull,
@@ -88,7 +94,7 @@ impl Fault {
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) | Self::Gap(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooMuch { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMuch { .. } | Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -13,6 +13,7 @@ use crate::{
     config::Home,
     evidence::{self, Uploads},
     fleet::Fleet,
+    jobs::Jobs,
     limits::Limits,
     memory::Memory,
     quota::Quotas,
@@ -51,6 +52,8 @@ pub(crate) struct Hub {
     pub(crate) operators: Arc<Memory>,
     /// Requests of each agent that are under way.
     pub(crate) under_way: Tally<AgentId>,
+    /// What goes on for operators and costs much.
+    pub(crate) jobs: Jobs,
     /// What each agent may send.
     pub(crate) quotas: Arc<Quotas>,
     /// The text of the pack that is offered, with its version.
@@ -81,6 +84,7 @@ impl Hub {
             agents: Arc::new(Memory::new(limits.agents)),
             operators: Arc::new(Memory::new(limits.operators)),
             under_way: Tally::default(),
+            jobs: Jobs::new(limits.jobs),
             quotas: Arc::new(Quotas::new(limits.rates.clone())),
             limits,
             offered: tokio::sync::Mutex::default(),

@@ -68,8 +68,20 @@ pub(crate) struct Limits {
     pub(crate) agents: Memory,
     /// Memory for the bodies of operators, which captured agents cannot take.
     pub(crate) operators: Memory,
+    /// What costs much for operators.
+    pub(crate) jobs: Jobs,
     /// What one agent may send.
     pub(crate) rates: Rates,
+}
+
+/// How many uploads, captures and exports of evidence go on at once: each may hold a thread that reads, opens or hashes 64 MiB.
+/// Those of all take a small part of the threads that also read the store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Jobs {
+    /// Of one operator: one more than a person waits for.
+    pub(crate) per_operator: usize,
+    /// Of all operators.
+    pub(crate) all: usize,
 }
 
 /// Memory for bodies, in bytes.
@@ -115,6 +127,7 @@ impl Default for Limits {
                 wire_share: pack,
                 plain_share: PARSED * pack,
             },
+            jobs: Jobs { per_operator: 2, all: 8 },
             rates: Rates::default(),
         }
     }

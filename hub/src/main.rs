@@ -17,6 +17,7 @@ mod forms;
 mod hub;
 mod incidents;
 mod ingest;
+mod jobs;
 mod limits;
 mod memory;
 mod operators;

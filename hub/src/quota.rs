@@ -10,7 +10,7 @@
 //!   alerts: twice the record, as a row and in the log        512 MiB      1 GiB a day
 //!   rows: records and alerts                                 60,000       100 a second; alerts 10,000, then 1,000 an hour
 //!   evidence, only under orders that an operator signed      4 GiB        4 GiB a day
-//!   evidence that never became whole                         64 MiB for each of its open orders
+//!   evidence that never became whole                         64 MiB for each of its orders, until a day after its mandate
 //! ```
 //! The accounts are in memory: after a start of the hub, which no agent can cause, everybody has their burst again.
 

@@ -244,6 +244,11 @@ pub(crate) fn refused_by_agent(
     answer(tx, desk, open, Receipt { order, at: desk.now, outcome }, &who)
 }
 
+/// Tells whether the hub gave an order up, which the agent never answered.
+pub(crate) fn was_given_up(receipt: &Receipt) -> bool {
+    receipt.outcome == Outcome::Failed { reason: Reason::NoAnswer }
+}
+
 /// Writes down an answer that came after the order was given up; the run does not go on from it.
 fn too_late(
     tx: &mut dyn Write,
@@ -257,7 +262,6 @@ fn too_late(
     }
     if order.allowed.verb.is_of_no_playbook() {
         // What it met is worth as much as it was in time; but one answer is not taken back by another.
-        let was_given_up = |r: &Receipt| r.outcome == Outcome::Failed { reason: Reason::NoAnswer };
         if order.receipt.as_ref().is_some_and(was_given_up) {
             evidence::collected(tx, host, order, late)?;
             tx.replace_receipt(late)?;
@@ -265,6 +269,9 @@ fn too_late(
         return Ok(());
     }
     let Some(run) = tx.run(order.run)? else { return Ok(()) };
+    if order.receipt.as_ref().is_some_and(was_given_up) {
+        evidence::collected(tx, host, order, late)?;
+    }
     let (step, path) = (title_of(&run.steps, &order.allowed.step), order.allowed.verb.path());
     let text = match &late.outcome {
         Outcome::Done { .. } | Outcome::Scanned { .. } | Outcome::Searched { .. } => {

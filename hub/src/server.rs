@@ -93,12 +93,14 @@ async fn serve(parts: Parts, listen: SocketAddr, until_stdin_closes: bool) -> an
         tracing::warn!(%why, "what came in for ended orders cannot be cleared away");
     }
     let watcher = tokio::spawn(fleet::watch(Arc::clone(&hub)));
+    let clearing = tokio::spawn(evidence::keep_clear(Arc::clone(&hub)));
     let accepting = tokio::spawn(accept(listener, tls, Arc::clone(&hub)));
     say_ready(address)?;
 
     let result = stop::asked(until_stdin_closes, failed).await;
     stop.send_replace(true);
     let _ = watcher.await;
+    let _ = clearing.await;
     let _ = accepting.await;
     result
 }

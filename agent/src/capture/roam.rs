@@ -105,6 +105,7 @@ impl<S: StreamScanner, L: Fn() -> There + Send + Sync + 'static> Roaming<S, L> {
             }
             before.retain(|name| self.watched.names.contains(name));
             let from = Timestamp::now();
+            self.sight(&before, false);
             info!(interfaces = ?self.watched.names, "capture begins anew, there is another default route");
             running.stop().await;
             let Some(begun) = self.begin().await else { return };
@@ -123,10 +124,20 @@ impl<S: StreamScanner, L: Fn() -> There + Send + Sync + 'static> Roaming<S, L> {
         }
         let is_blind = self.watched.names.iter().all(|name| name == LOOPBACK);
         match is_blind {
-            true => self.links.meter.cover(coverage(SCOPE, Sight::Blind, Some(Reason::NoDefaultRoute))),
-            false => self.links.meter.uncover(Sensor::Network, &Untrusted::from(SCOPE)),
+            true => self.links.cover(coverage(SCOPE, Sight::Blind, Some(Reason::NoDefaultRoute))),
+            false => {
+                self.links.meter.uncover(Sensor::Network, &Untrusted::from(SCOPE));
+                self.sight(&[SCOPE.to_owned()], true);
+            }
         }
         is_new
+    }
+
+    /// Has the records say whether interfaces are looked at; where capture begins again its sensors say so.
+    fn sight(&self, interfaces: &[String], sees: bool) {
+        if let Some(records) = &self.links.records {
+            interfaces.iter().for_each(|interface| records.sight(interface, sees));
+        }
     }
 
     /// Tells for how long interfaces were not looked at.

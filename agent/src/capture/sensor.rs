@@ -95,26 +95,26 @@ impl Sensor {
     pub(super) fn start(self) -> oneshot::Receiver<()> {
         let (stated, answer) = oneshot::channel();
         let interface = self.line.interface.clone();
-        let meter = Arc::clone(&self.links.meter);
+        let links = self.links.clone();
         let name = match self.lane {
             0 => format!("capture-{interface}"),
             lane => format!("capture{lane}-{interface}"),
         };
-        let watched = (interface.clone(), Arc::clone(&meter), Arc::clone(&self.line.is_given_up));
+        let watched = (interface.clone(), links.clone(), Arc::clone(&self.line.is_given_up));
         let run = move || {
-            let (interface, meter, is_given_up) = watched;
+            let (interface, links, is_given_up) = watched;
             // Half a sensor must not look like a whole one.
             if panic::catch_unwind(AssertUnwindSafe(|| self.run(stated))).is_err() {
-                meter.cover(coverage(&interface, Sight::Blind, Some(Reason::AgentFailed)));
+                links.cover(coverage(&interface, Sight::Blind, Some(Reason::AgentFailed)));
             }
             if is_given_up.load(Ordering::Relaxed) {
                 // Whatever this thread said last.
-                meter.forget_wire(&Untrusted::from(interface.as_str()));
+                links.meter.forget_wire(&Untrusted::from(interface.as_str()));
             }
         };
         if let Err(error) = thread::Builder::new().name(name).spawn(run) {
             warn!(%interface, %error, "cannot start the capture thread");
-            meter.cover(coverage(&interface, Sight::Blind, Some(Reason::NoThread { error: error.into() })));
+            links.cover(coverage(&interface, Sight::Blind, Some(Reason::NoThread { error: error.into() })));
         }
         answer
     }
@@ -283,7 +283,7 @@ impl Sensor {
         let sight = if reason.is_some() { Sight::Reduced } else { Sight::Full };
         if speaks {
             // Under the lock, so that the last word is about all of them.
-            self.links.meter.cover(coverage(&self.line.interface, sight, reason));
+            self.links.cover(coverage(&self.line.interface, sight, reason));
         }
     }
 
@@ -291,7 +291,7 @@ impl Sensor {
     fn is_blind(&self, reason: Reason) {
         warn!(interface = %self.line.interface, lane = self.lane, %reason, "network sight is gone");
         if self.lane == 0 {
-            self.links.meter.cover(coverage(&self.line.interface, Sight::Blind, Some(reason)));
+            self.links.cover(coverage(&self.line.interface, Sight::Blind, Some(reason)));
         }
     }
 

@@ -22,6 +22,15 @@ pub(super) enum Ask {
     Shelf(oneshot::Sender<Shelf>),
     /// To note that nothing waits: the agent ends.
     Rest(oneshot::Sender<()>),
+    /// To note whether anything is seen of a part from now on.
+    Sight {
+        /// The interface.
+        scope: String,
+        /// Whether anything is.
+        sees: bool,
+        /// Since when.
+        at: Timestamp,
+    },
 }
 
 /// The thread's own.
@@ -81,11 +90,20 @@ impl Keeper {
         many
     }
 
-    fn answer(&self, ask: Ask, lost: u64) {
+    fn answer(&mut self, ask: Ask, lost: u64) {
         // Who asked may have gone.
         match ask {
             Ask::Shelf(answer) => {
-                let _ = answer.send(self.store.shelf(lost));
+                match self.store.shelf(lost, Timestamp::now()) {
+                    Ok(shelf) => drop(answer.send(shelf)),
+                    // Who asked hears that there is no answer.
+                    Err(error) => tracing::error!(%error, "the records cannot be searched"),
+                }
+            }
+            Ask::Sight { scope, sees, at } => {
+                if let Err(error) = self.store.sight(scope, sees, at) {
+                    tracing::error!(%error, "hunts will not say that nothing was seen");
+                }
             }
             Ask::Rest(answer) => {
                 self.rest();
@@ -95,7 +113,7 @@ impl Keeper {
     }
 
     fn rest(&self) {
-        if let Err(error) = self.store.rest() {
+        if let Err(error) = self.store.rest(Timestamp::now()) {
             tracing::warn!(%error, "the next start takes records for lost that are there");
         }
     }

@@ -8,12 +8,12 @@ use std::{
 
 use khien_core::{
     Timestamp,
-    order::{MOST_FOUND_BYTES, RecordQuery, RecordsFound},
+    order::{MOST_FOUND_BYTES, RecordGap, RecordQuery, RecordsFound},
     time::{self, SignedDuration},
     traffic::Record,
 };
 
-use super::{RecordsError, block::Span, keys, segment::Segment};
+use super::{RecordsError, block::Span, gaps::Few, keys, segment::Segment};
 
 /// How long a search may take: who ordered it waits, and few go on at a time.
 const SEARCH: Duration = Duration::from_secs(10);
@@ -33,6 +33,10 @@ pub(super) struct Shelf {
     pub(super) unread: u64,
     /// Records that were lost, which is not noted yet.
     pub(super) lost: u64,
+    /// The times of which records are missing.
+    pub(super) gaps: Vec<RecordGap>,
+    /// When that was so.
+    pub(super) at: Timestamp,
 }
 
 /// A search that goes on.
@@ -71,7 +75,10 @@ impl Shelf {
                 Err(error) => search.fail(&error),
             }
         }
-        search.found.kept_since = kept.into_iter().flatten().map(begins).min();
+        let kept_since = kept.into_iter().flatten().map(begins).min();
+        search.found.kept_since = kept_since;
+        search.found.kept_until = kept_since.map(|_| query.until().min(self.at));
+        search.found.gaps = gaps(self.gaps, query, kept_since);
         search.found.records.sort_by_key(|record| std::cmp::Reverse(record.at));
         search.found
     }
@@ -82,8 +89,7 @@ impl Search<'_> {
         let time = (self.query.since(), self.query.until());
         match segment.lost((time.0, time::after(time.1, NOTED_IN))) {
             Ok(lost) => {
-                self.found.lost = self.found.lost.saturating_add(lost.records);
-                self.found.unread = self.found.unread.saturating_add(lost.deaths);
+                self.found.lost = self.found.lost.saturating_add(lost);
             }
             Err(error) => self.fail(&error),
         }
@@ -126,6 +132,16 @@ impl Search<'_> {
         self.found.unfinished |= late;
         late || self.found.more
     }
+}
+
+/// Returns the gaps of the time that was asked for. Before the first record nothing is known in any case.
+fn gaps(mut all: Vec<RecordGap>, query: &RecordQuery, kept_since: Option<Timestamp>) -> Vec<RecordGap> {
+    let since = kept_since.map_or(query.since(), |kept| kept.max(query.since()));
+    all.retain(|gap| gap.since <= query.until() && gap.until >= since);
+    all.sort_by_key(|gap| gap.since);
+    let mut few = Few::default();
+    all.into_iter().for_each(|gap| few.add(gap));
+    few.into_all()
 }
 
 /// Returns since when a segment surely has records. The first of one that spans too much has the time of a wrong clock.

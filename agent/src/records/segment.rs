@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use khien_core::{Timestamp, traffic::Record};
+use khien_core::{Timestamp, order::RecordGap, traffic::Record};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::{
     RecordsError,
     block::{self, Block, Packed, Span, joined},
     filter,
+    gaps::{self, Why},
 };
 
 const SCHEMA_VERSION: i32 = 2;
@@ -27,6 +28,11 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS lost (since INTEGER NOT NULL, until INTEGER NOT NULL, many INTEGER NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS life (id INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;
     PRAGMA user_version = 2;
+";
+/// `gap`: from when until when nothing was written down, which goes on while there is no end, and of what; of all if that is empty.
+/// A segment of before has none.
+const GAP: &str = "
+    CREATE TABLE IF NOT EXISTS gap (since INTEGER NOT NULL, until INTEGER, why TEXT NOT NULL, scope TEXT NOT NULL) STRICT;
 ";
 /// Pages of 4 KiB that lie beside the file until they are put into it: all of it counts as bytes on the disk.
 const LOG_PAGES: i32 = 64;
@@ -46,15 +52,6 @@ pub(super) struct Segment {
     span: Option<Span>,
     /// The small blocks at its end.
     small: Vec<i64>,
-}
-
-/// What was lost of a time.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Losses {
-    /// So many records.
-    pub(super) records: u64,
-    /// So often the agent died over records that it was about to write.
-    pub(super) deaths: u64,
 }
 
 impl Segment {
@@ -83,7 +80,7 @@ impl Segment {
         db.pragma_update(None, "trusted_schema", false)?;
         // Nothing is written to one that is there: a full disk is no reason not to read it.
         match db.query_row("PRAGMA user_version", [], |r| r.get(0))? {
-            0 => db.execute_batch(SCHEMA)?,
+            0 => db.execute_batch(&[GAP, SCHEMA].concat())?,
             SCHEMA_VERSION => {}
             older @ ..SCHEMA_VERSION => return Err(RecordsError::Older(older)),
             newer => return Err(RecordsError::Newer(newer)),
@@ -141,8 +138,59 @@ impl Segment {
             until.as_microsecond(),
             many
         ])?;
-        self.span = Some(joined(self.span, (since, until)));
+        if many > 0 {
+            self.span = Some(joined(self.span, (since, until)));
+        }
         Ok(())
+    }
+
+    /// Notes that from now on nothing is written down of a part, or of all. One that goes on already does so.
+    pub(super) fn begin_gap(&self, since: Timestamp, why: Why, scope: &str) -> Result<(), RecordsError> {
+        self.db.execute_batch(GAP)?;
+        let sql = "INSERT INTO gap SELECT ?1, NULL, ?2, ?3
+                   WHERE NOT EXISTS (SELECT 1 FROM gap WHERE until IS NULL AND why = ?2 AND scope = ?3)";
+        self.db.execute(sql, params![since.as_microsecond(), why.as_str(), scope])?;
+        Ok(())
+    }
+
+    /// Notes that the gaps of a part end, or all of them. Nothing is written where none goes on.
+    pub(super) fn end_gaps(&self, until: Timestamp, scope: Option<&str>) -> Result<(), RecordsError> {
+        if self.has_gaps()? {
+            let sql = "UPDATE gap SET until = max(since, ?1) WHERE until IS NULL AND coalesce(scope = ?2, 1)";
+            self.db.execute(sql, params![until.as_microsecond(), scope])?;
+        }
+        Ok(())
+    }
+
+    /// Returns the gaps of the segment's time, the oldest first; one that goes on ends now.
+    pub(super) fn gaps(&self, now: Timestamp) -> Result<Vec<RecordGap>, RecordsError> {
+        let died = "SELECT since, until, 'died', '' FROM lost WHERE many = 0";
+        let sql = match self.has_gaps()? {
+            true => {
+                format!("SELECT since, coalesce(until, max(since, ?1)), why, scope FROM gap UNION ALL {died}")
+            }
+            false => format!("{died} AND ?1 IS NOT NULL"),
+        };
+        let mut all = self.db.prepare(&format!("{sql} ORDER BY 1"))?;
+        let gap = |r: &rusqlite::Row<'_>| {
+            let scope: String = r.get(3)?;
+            Ok(RecordGap {
+                since: moment(r.get(0)?),
+                until: moment(r.get(1)?),
+                why: Why::read(&r.get::<_, String>(2)?),
+                scope: (!scope.is_empty()).then(|| scope.as_str().into()),
+            })
+        };
+        let mut gaps = gaps::Few::default();
+        for one in all.query_map([now.as_microsecond()], gap)? {
+            gaps.add(one?);
+        }
+        Ok(gaps.into_all())
+    }
+
+    fn has_gaps(&self) -> Result<bool, RecordsError> {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'gap'";
+        Ok(self.db.query_row(sql, [], |r| r.get::<_, i64>(0))? > 0)
     }
 
     /// Notes that whoever writes is alive.
@@ -159,17 +207,15 @@ impl Segment {
     /// Returns when something was written last if whoever wrote died over it.
     pub(super) fn died(&self) -> Result<Option<Timestamp>, RecordsError> {
         let at = self.db.query_row("SELECT at FROM life", [], |r| r.get(0)).optional()?;
-        Ok(at.map(|at| Timestamp::from_microsecond(at).unwrap_or(Timestamp::UNIX_EPOCH)))
+        Ok(at.map(moment))
     }
 
-    /// Returns what was lost of a time.
-    pub(super) fn lost(&self, (since, until): Span) -> Result<Losses, RecordsError> {
+    /// Returns how many records of a time were lost.
+    pub(super) fn lost(&self, (since, until): Span) -> Result<u64, RecordsError> {
         // Not `sum`: that fails where the counts are too large.
-        let sql = "SELECT total(many), total(many = 0) FROM lost WHERE until >= ? AND since <= ?";
+        let sql = "SELECT total(many) FROM lost WHERE until >= ? AND since <= ?";
         let time = params![since.as_microsecond(), until.as_microsecond()];
-        let all = |r: &rusqlite::Row<'_>| Ok((r.get::<_, f64>(0)?, r.get::<_, f64>(1)?));
-        let (records, deaths) = self.db.query_row(sql, time, all)?;
-        Ok(Losses { records: records as u64, deaths: deaths as u64 })
+        Ok(self.db.query_row(sql, time, |r| r.get::<_, f64>(0))? as u64)
     }
 
     /// Returns from when until when there are records, or some were lost; none if it is empty.
@@ -180,10 +226,9 @@ impl Segment {
     fn read_span(&self) -> Result<Option<Span>, RecordsError> {
         let ends = |r: &rusqlite::Row<'_>| Ok((r.get::<_, Option<i64>>(0)?, r.get::<_, Option<i64>>(1)?));
         let sql = "SELECT min(first), max(last) FROM
-                   (SELECT first, last FROM block UNION ALL SELECT since, until FROM lost)";
+                   (SELECT first, last FROM block UNION ALL SELECT since, until FROM lost WHERE many > 0)";
         let (first, last) = self.db.query_row(sql, [], ends)?;
-        let moment = |micros: Option<i64>| micros.and_then(|m| Timestamp::from_microsecond(m).ok());
-        Ok(moment(first).zip(moment(last)))
+        Ok(first.map(moment).zip(last.map(moment)))
     }
 
     /// Hands over the blocks of a time that may have something with a key, the newest first; without a key all of them. One
@@ -238,6 +283,10 @@ impl Segment {
             tracing::debug!(%error, "a segment of records is closed as it is");
         }
     }
+}
+
+fn moment(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn live(db: &Connection, now: Timestamp) -> Result<(), RecordsError> {

@@ -1,19 +1,21 @@
 //! All segments: the newest is written to, the oldest goes when there are too many bytes or its days are over.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
 
 use khien_core::{
     Timestamp,
+    order::RecordGap,
     time::{self, SignedDuration},
 };
 
 use super::{
     Limits, RecordsError, WAIT,
     block::{Block, Span},
+    gaps::Why,
     search::Shelf,
     segment::{self, Segment},
 };
@@ -40,13 +42,22 @@ pub(super) struct Store {
     /// The segment that is written to, and its number.
     current: (u64, Segment),
     /// Those before it.
-    older: BTreeMap<u64, Option<Span>>,
+    older: BTreeMap<u64, Older>,
+    /// Of what nothing is seen now.
+    blind: BTreeSet<String>,
     /// Segments that were set aside, now or before.
     damaged: u64,
     /// When one went last because its days were over.
     aged: Option<Timestamp>,
     /// When one went last because there was no room.
     crowded: Option<Timestamp>,
+}
+
+/// What is known of a segment that is not written to any more.
+#[derive(Debug, Clone, Default)]
+struct Older {
+    span: Option<Span>,
+    gaps: Vec<RecordGap>,
 }
 
 impl Store {
@@ -59,8 +70,8 @@ impl Store {
             next = next.max(number.saturating_add(1));
             let file = dir.join(name(number));
             match taken_up(&file, now) {
-                Ok(span) => {
-                    older.insert(number, span);
+                Ok(found) => {
+                    older.insert(number, found);
                 }
                 Err(error) if error.is_damage() => {
                     tracing::error!(%error, file = %file.display(), "a segment of records cannot be read, it is set aside");
@@ -71,14 +82,15 @@ impl Store {
             }
         }
         // A segment that was hardly begun is gone on with.
-        let last = older.last_key_value().map(|(number, span)| (*number, *span));
+        let last = older.last_key_value().map(|(number, older)| (*number, older.span));
         let number = match last {
             Some((number, span)) if is_young(span, now) => number,
             _ => next,
         };
         older.remove(&number);
         let current = (number, Segment::open(&dir.join(name(number)))?);
-        let mut store = Self { dir, limits, current, older, damaged, aged: None, crowded: None };
+        let blind = BTreeSet::new();
+        let mut store = Self { dir, limits, current, older, blind, damaged, aged: None, crowded: None };
         store.make_room(now);
         if let Err(error) = store.current.1.live(now) {
             tracing::warn!(%error, "if the agent dies now, hunts will not say so");
@@ -101,10 +113,13 @@ impl Store {
         if span.is_some() && (full || !is_young(span, now)) {
             let next = *number + 1;
             let segment = Segment::open(&self.dir.join(name(next)))?;
+            self.blind.iter().try_for_each(|scope| segment.begin_gap(now, Why::Blind, scope))?;
+            current.end_gaps(now, None)?;
             current.rest()?;
+            let gaps = current.gaps(now)?;
             let (number, before) = std::mem::replace(&mut self.current, (next, segment));
             before.close();
-            self.older.insert(number, span);
+            self.older.insert(number, Older { span, gaps });
         }
         self.current.1.add(blocks, now)
     }
@@ -115,8 +130,23 @@ impl Store {
     }
 
     /// Notes that nothing waits to be written: if the agent ends now nothing is lost.
-    pub(super) fn rest(&self) -> Result<(), RecordsError> {
+    /// That goes on until the next start.
+    pub(super) fn rest(&self, now: Timestamp) -> Result<(), RecordsError> {
+        self.current.1.begin_gap(now, Why::Stopped, "")?;
         self.current.1.rest()
+    }
+
+    /// Notes whether anything is seen of a part from now on.
+    pub(super) fn sight(&mut self, scope: String, sees: bool, now: Timestamp) -> Result<(), RecordsError> {
+        let is_news = match sees {
+            true => self.blind.remove(&scope),
+            false => self.blind.insert(scope.clone()),
+        };
+        match (is_news, sees) {
+            (false, _) => Ok(()),
+            (true, true) => self.current.1.end_gaps(now, Some(&scope)),
+            (true, false) => self.current.1.begin_gap(now, Why::Blind, &scope),
+        }
     }
 
     /// Removes the oldest segments, as fast as they may go. One that cannot be removed does not keep the others.
@@ -124,8 +154,8 @@ impl Store {
         let oldest = time::after(now, SignedDuration::from_hours(-HOURS * i64::from(self.limits.days)));
         let passed =
             |last: Option<Timestamp>, pace| last.is_none_or(|last| now.duration_since(last).abs() >= pace);
-        while let Some((&number, span)) = self.older.first_key_value() {
-            let is_over = passed(self.aged, AGE_PACE) && span.is_none_or(|(_, last)| last < oldest);
+        while let Some((&number, first)) = self.older.first_key_value() {
+            let is_over = passed(self.aged, AGE_PACE) && first.span.is_none_or(|(_, last)| last < oldest);
             let is_crowded = passed(self.crowded, SIZE_PACE) && self.bytes() > self.limits.bytes;
             match (is_over, is_crowded) {
                 (true, _) => self.aged = Some(now),
@@ -147,27 +177,34 @@ impl Store {
     }
 
     /// Returns what there is to look through now, beside so many lost records that are not noted yet.
-    pub(super) fn shelf(&self, lost: u64) -> Shelf {
+    ///
+    /// # Errors
+    /// Those of the database: what is missing must be known.
+    pub(super) fn shelf(&self, lost: u64, now: Timestamp) -> Result<Shelf, RecordsError> {
         let (number, current) = &self.current;
         let all = std::iter::once((*number, current.span()))
-            .chain(self.older.iter().rev().map(|(number, span)| (*number, *span)));
+            .chain(self.older.iter().rev().map(|(number, older)| (*number, older.span)));
         let segments: Vec<_> = all.map(|(number, span)| (self.dir.join(name(number)), span)).collect();
         let first = self.older.first_key_value().map_or(*number, |(number, _)| *number);
-        Shelf { segments, cut: first > 0, unread: self.damaged, lost }
+        let mut gaps: Vec<_> = self.older.values().flat_map(|older| older.gaps.clone()).collect();
+        gaps.extend(current.gaps(now)?);
+        Ok(Shelf { segments, cut: first > 0, unread: self.damaged, lost, gaps, at: now })
     }
 }
 
-/// Looks into a segment of an earlier life. What the agent died over is noted: it was about to be written then, or later.
-fn taken_up(file: &Path, now: Timestamp) -> Result<Option<Span>, RecordsError> {
+/// Looks into a segment of an earlier life. What the agent died over is noted: it was about to be written then, or later. What
+/// was not written down up to now is from now on.
+fn taken_up(file: &Path, now: Timestamp) -> Result<Older, RecordsError> {
     let mut segment = Segment::open(file)?;
     if let Some(at) = segment.died()? {
         let wait = SignedDuration::try_from(WAIT).unwrap_or(SignedDuration::ZERO);
         segment.note_lost(0, (time::after(at, -wait).min(now), now))?;
         segment.rest()?;
     }
-    let span = segment.span();
+    segment.end_gaps(now, None)?;
+    let older = Older { span: segment.span(), gaps: segment.gaps(now)? };
     segment.close();
-    Ok(span)
+    Ok(older)
 }
 
 fn is_young(span: Option<Span>, now: Timestamp) -> bool {

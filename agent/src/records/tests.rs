@@ -3,7 +3,7 @@ use std::{path::Path, time::Instant};
 use khien_core::{
     Sha256,
     event::{Direction, Transport},
-    order::{MOST_FOUND, Sought},
+    order::{GapCause, MOST_FOUND, RecordGap, Sought},
     time::{self, SignedDuration},
     traffic::{Ends, File, Ja4, Tls, What},
 };
@@ -12,6 +12,8 @@ use super::{block::Block, segment::Segment, *};
 
 mod room;
 
+/// When all searches of these tests are, but those that ask for now.
+const LATER: Timestamp = Timestamp::constant(1_770_000_000, 0);
 const MANY: Limits = Limits { days: 90, bytes: 256 << 20 };
 
 pub(super) fn at(second: i64) -> Timestamp {
@@ -58,12 +60,12 @@ impl Store {
     }
 
     fn search(&self, query: &RecordQuery) -> RecordsFound {
-        self.shelf(0).search(query)
+        self.shelf(0, LATER).unwrap().search(query)
     }
 
     /// Ends as the agent does when it is told to.
-    fn end(self) {
-        self.rest().unwrap();
+    fn end(self, now: Timestamp) {
+        self.rest(now).unwrap();
     }
 }
 
@@ -113,7 +115,7 @@ fn a_damaged_segment_is_set_aside_told_and_the_others_are_searched() {
     for day in 0..3 {
         first.put(&[tls(day * 86_400, "a.example")], at(day * 86_400));
     }
-    first.end();
+    first.end(at(2 * 86_400));
     let middle = dir.path().join("00000001.records");
     std::fs::write(&middle, "this is no database, and long enough to be seen as none".repeat(40)).unwrap();
 
@@ -122,7 +124,7 @@ fn a_damaged_segment_is_set_aside_told_and_the_others_are_searched() {
 
     assert_eq!((found.records.len(), found.unread), (2, 1));
     assert!(!found.is_whole(at(0)) && dir.path().join("00000001.records.damaged").exists());
-    store.end();
+    store.end(at(2 * 86_400));
     let again = Store::open(dir.path().to_owned(), MANY, at(2 * 86_400)).unwrap();
     assert_eq!(
         again.search(&query(domain("a.example"), 0, 10 * 86_400)).unread,
@@ -165,9 +167,9 @@ fn what_was_lost_is_told_for_its_time_also_after_a_restart() {
     first.put(&[tls(1, "a.example"), tls(9_000, "a.example")], at(9_000));
     first.note_lost(7, (at(4_000), at(4_000))).unwrap();
     first.note_lost(2, (at(4_001), at(4_001))).unwrap();
-    first.end();
+    first.end(at(9_000));
 
-    let store = store(dir.path(), MANY);
+    let store = Store::open(dir.path().to_owned(), MANY, at(9_000)).unwrap();
     let lost = |since, until| store.search(&query(domain("a.example"), since, until)).lost;
 
     assert_eq!((lost(3_000, 5_000), lost(3_000, 3_999), lost(100, 200), lost(5_000, 9_000)), (9, 9, 0, 0));
@@ -252,12 +254,89 @@ fn an_agent_that_died_over_records_is_told_for_that_time_and_one_that_ended_is_n
     store(dir.path(), MANY).put(&[tls(100, "a.example")], at(100));
 
     let again = Store::open(dir.path().to_owned(), MANY, at(500)).unwrap();
-    let unread = |store: &Store, since, until| store.search(&query(domain("a.example"), since, until)).unread;
-
-    assert_eq!([(0, 10), (99, 99), (300, 300), (501, 600)].map(|(a, b)| unread(&again, a, b)), [0, 1, 1, 0]);
-    again.end();
+    let died = gap((98, 500), GapCause::Died, None);
+    assert_eq!(
+        [(99, 99), (300, 300)].map(|time| gaps(&again, time)),
+        [vec![died.clone()], vec![died.clone()]]
+    );
+    assert_eq!(gaps(&again, (501, 600)), []);
+    let found = again.search(&query(domain("a.example"), 100, 600));
+    assert!(!found.is_whole(at(100)) && found.unread == 0, "{found:?}");
+    again.end(at(700));
     let third = Store::open(dir.path().to_owned(), MANY, at(900)).unwrap();
-    assert_eq!([(99, 99), (501, 600), (899, 899)].map(|(a, b)| unread(&third, a, b)), [1, 0, 0], "once");
+    assert_eq!(gaps(&third, (0, 1_000)), [died, gap((700, 900), GapCause::Stopped, None)]);
+}
+
+fn gap((since, until): (i64, i64), why: GapCause, scope: Option<&str>) -> RecordGap {
+    RecordGap { since: at(since), until: at(until), why, scope: scope.map(Into::into) }
+}
+
+fn gaps(store: &Store, (since, until): (i64, i64)) -> Vec<RecordGap> {
+    store.search(&query(domain("a.example"), since, until)).gaps
+}
+
+#[test]
+fn a_search_says_from_when_to_when_there_are_records_and_when_no_agent_ran() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = store(dir.path(), MANY);
+    first.put(&[tls(10, "a.example"), tls(100, "a.example")], at(100));
+    first.end(at(200));
+    let mut again = Store::open(dir.path().to_owned(), MANY, at(5_000)).unwrap();
+    again.put(&[tls(5_100, "a.example")], at(5_100));
+
+    let found = again.search(&query(domain("a.example"), 10, 6_000));
+
+    assert_eq!((found.kept_since, found.kept_until), (Some(at(10)), Some(at(6_000))));
+    assert_eq!(found.gaps, [gap((200, 5_000), GapCause::Stopped, None)]);
+    assert!(!found.is_whole(at(10)), "nobody knows what went by while no agent ran");
+    let after = again.search(&query(domain("a.example"), 5_001, 6_000));
+    assert!(after.is_whole(at(5_001)), "{after:?}");
+    // Weeks without an agent do not make the records look as if they were of a wrong clock.
+    again.end(at(6_000));
+    let third = Store::open(dir.path().to_owned(), MANY, at(30 * 86_400)).unwrap();
+    assert_eq!(third.search(&query(domain("a.example"), 10, 31 * 86_400)).kept_since, Some(at(10)));
+}
+
+#[test]
+fn a_time_in_which_nothing_was_seen_is_a_gap_also_while_it_goes_on_and_over_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = store(dir.path(), MANY);
+    first.put(&[tls(1, "a.example")], at(1));
+    let mut sight = |scope: &str, sees, second| first.sight(scope.to_owned(), sees, at(second)).unwrap();
+    sight("eth0", true, 2);
+    sight("eth0", false, 10);
+    sight("eth0", false, 15);
+    sight("lo", false, 20);
+    sight("eth0", true, 30);
+
+    let (eth0, lo) =
+        (gap((10, 30), GapCause::Blind, Some("eth0")), |until| gap((20, until), GapCause::Blind, Some("lo")));
+    let later = LATER.as_second() - 1_760_000_000;
+    assert_eq!(gaps(&first, (0, 100)), [eth0.clone(), lo(later)]);
+    // Another segment begins, and then the agent dies.
+    first.put(&[tls(90_000, "a.example")], at(90_000));
+    drop(first);
+    let again = Store::open(dir.path().to_owned(), MANY, at(90_500)).unwrap();
+
+    let died = gap((89_998, 90_500), GapCause::Died, None);
+    let rest = gap((90_000, 90_500), GapCause::Blind, Some("lo"));
+    assert_eq!(gaps(&again, (0, 91_000)), [eth0, lo(90_000), died, rest]);
+    assert_eq!(gaps(&again, (90_501, 91_000)), []);
+}
+
+#[test]
+fn records_of_before_gaps_were_noted_are_read_and_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), MANY).put(&[tls(1, "a.example")], at(1));
+    let file = rusqlite::Connection::open(dir.path().join("00000000.records")).unwrap();
+    file.execute_batch("DROP TABLE gap").unwrap();
+
+    let mut again = Store::open(dir.path().to_owned(), MANY, at(10)).unwrap();
+    assert_eq!(gaps(&again, (2, 5)), [gap((-1, 10), GapCause::Died, None)]);
+    again.sight("eth0".to_owned(), false, at(20)).unwrap();
+    again.sight("eth0".to_owned(), true, at(25)).unwrap();
+
+    assert_eq!(gaps(&again, (11, 50)), [gap((20, 25), GapCause::Blind, Some("eth0"))]);
 }
 
 fn blocks(dir: &Path) -> i64 {
@@ -321,7 +400,7 @@ fn records_are_searched_while_more_are_written() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = store(dir.path(), MANY);
     store.put(&[tls(1, "a.example")], at(1));
-    let shelf = store.shelf(3);
+    let shelf = store.shelf(3, LATER).unwrap();
     store.put(&[tls(2, "a.example")], at(2));
 
     let found = shelf.search(&query(domain("a.example"), 0, 10));

@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use khien_core::{
-    IncidentId, Nonce, SealKey, Timestamp, Untrusted,
+    IncidentId, Nonce, SealKey, Sha256, Timestamp, Untrusted,
     api::{BringEvidence, EvidenceKey, Have, MAX_EVIDENCE_NAME},
     evidence::{Evidence, MAX_EVIDENCE},
     protocol::EVIDENCE_CHUNK,
     seal::{Plain, Sealer},
-    text::{Words, trouble},
+    text::{Words, pcap, trouble},
 };
 use reqwest::Method;
 
@@ -28,14 +28,20 @@ struct Sealed {
 }
 
 impl Client {
-    /// Brings a file as evidence of an incident, at most [`MAX_EVIDENCE`] bytes, and returns what the hub keeps of it.
+    /// Brings a file as evidence of an incident, at most [`MAX_EVIDENCE`] bytes, and returns what the hub keeps of it. With a
+    /// digest only if the file still has it.
     ///
     /// # Errors
-    /// What is no regular file or too large is refused before anything is sent; else as the hub answers.
-    pub(crate) async fn add_evidence(&self, incident: IncidentId, path: &Path) -> Result<Evidence> {
+    /// What is no regular file, too large or has another digest is refused before anything is sent; else as the hub answers.
+    pub(crate) async fn add_evidence(
+        &self,
+        incident: IncidentId,
+        path: &Path,
+        only: Option<Sha256>,
+    ) -> Result<Evidence> {
         let EvidenceKey { key } = self.get("/v1/evidence-key").await?;
         let file = path.to_owned();
-        let sealed = tokio::task::spawn_blocking(move || sealed(&file, &key)).await??;
+        let sealed = tokio::task::spawn_blocking(move || sealed_only(&file, &key, only)).await??;
         let upload = keys::nonce()?;
         self.upload(upload, &sealed.bytes).await?;
         let name = path.file_name().unwrap_or(path.as_os_str());
@@ -59,6 +65,14 @@ impl Client {
             }
         }
         Ok(())
+    }
+}
+
+fn sealed_only(path: &Path, key: &SealKey, only: Option<Sha256>) -> Result<Sealed> {
+    let sealed = sealed(path, key)?;
+    match only.is_some_and(|sha256| sealed.plain.sha256 != sha256) {
+        true => Err(Told::path(pcap::CHANGED_MEANWHILE, path).into()),
+        false => Ok(sealed),
     }
 }
 
@@ -87,12 +101,25 @@ fn sealed(path: &Path, key: &SealKey) -> Result<Sealed> {
 
 #[cfg(test)]
 mod tests {
-    use khien_core::{
-        Sha256,
-        seal::{self, OpenKey, SEED},
-    };
+    use khien_core::seal::{self, OpenKey, SEED};
 
     use super::*;
+
+    #[test]
+    fn a_file_that_changed_after_it_was_looked_at_is_not_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = OpenKey::from_seed(&[1; SEED]).public();
+        let file = dir.path().join("a.pcap");
+        std::fs::write(&file, b"as it was").unwrap();
+        let seen = Sha256::of(b"as it was");
+
+        assert!(sealed_only(&file, &key, Some(seen)).is_ok());
+        std::fs::write(&file, b"as it is now").unwrap();
+        let Err(refused) = sealed_only(&file, &key, Some(seen)) else { panic!("it is taken") };
+
+        assert!(refused.to_string().contains("changed"), "{refused}");
+        assert!(sealed_only(&file, &key, None).is_ok());
+    }
 
     #[test]
     fn a_file_is_sealed_whole_and_nothing_else_is() {

@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, what: args::Evidence) -> Result<()> {
 }
 
 async fn add(context: &Context, incident: IncidentId, file: &Path) -> Result<()> {
-    let added = context.client()?.add_evidence(incident, file).await?;
+    let added = context.client()?.add_evidence(incident, file, None).await?;
     match context.json {
         true => print_json(&added),
         false => {

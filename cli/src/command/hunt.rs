@@ -8,7 +8,7 @@ use khien_core::{
     AgentId, Lang, Timestamp, Untrusted,
     asset::{Agent, Presence},
     event::Process,
-    order::{Outcome, RecordQuery, RecordsFound, Verb},
+    order::{GapCause, Outcome, RecordGap, RecordQuery, RecordsFound, Verb},
     text::{alert as words, command as t, fleet as f, hunt as h},
     time::{self, SignedDuration},
     traffic::{Record, What},
@@ -32,6 +32,8 @@ mod sought;
 /// How soon it is asked for an answer, and how seldom at last.
 const FIRST: Duration = Duration::from_millis(200);
 const LAST: Duration = Duration::from_secs(2);
+/// So many times of which records are missing stand in the line of a host; all of them are in the JSON.
+const GAPS_SAID: usize = 3;
 /// The shortest life of a mandate: clocks differ a little.
 const LIFE: SignedDuration = SignedDuration::from_mins(2);
 
@@ -184,22 +186,48 @@ async fn answer(
 /// Says how much of the time was looked through.
 fn reach(found: &RecordsFound, since: Timestamp, lang: Lang) -> String {
     let mut parts = Vec::new();
-    match found.kept_since {
-        None => parts.push(h::NO_RECORDS.get(lang).to_owned()),
-        Some(kept) if kept > since => {
-            parts.push(h::ONLY_SINCE.with(lang, &[&moment(kept)]));
-            parts.extend(found.cut.then(|| h::CUT.get(lang).to_owned()));
+    let is_late = found.kept_since.is_some_and(|kept| kept > since);
+    let time = found.kept_since.zip(found.kept_until);
+    let time = time.map(|(kept, until)| [moment(kept.max(since)), moment(until)]);
+    match (found.kept_since, &time) {
+        (None, _) => parts.push(h::NO_RECORDS.get(lang).to_owned()),
+        (Some(_), Some([_, until])) if found.is_whole(since) => {
+            return h::WHOLE.with(lang, &[&moment(since), until]);
         }
-        Some(_) => {}
+        (Some(_), Some([from, until])) => {
+            parts.push(h::RANGE.with(lang, &[from, until]));
+            parts.extend(is_late.then(|| h::BEFORE.get(lang).to_owned()));
+        }
+        (Some(kept), None) => {
+            parts.extend(is_late.then(|| h::ONLY_SINCE.with(lang, &[&moment(kept)])));
+            parts.push(h::GAPS_UNKNOWN.get(lang).to_owned());
+        }
     }
+    parts.extend((is_late && found.cut).then(|| h::CUT.get(lang).to_owned()));
+    parts.extend(gaps(&found.gaps, lang));
     parts.extend((found.lost > 0).then(|| h::LOST.with(lang, &[&found.lost])));
     parts.extend((found.unread > 0).then(|| h::UNREAD.with(lang, &[&found.unread])));
     parts.extend(found.unfinished.then(|| h::UNFINISHED.get(lang).to_owned()));
     parts.extend(found.more.then(|| h::MORE.get(lang).to_owned()));
-    match parts.is_empty() {
-        true => h::WHOLE.get(lang).to_owned(),
-        false => parts.join("; "),
-    }
+    parts.join("; ")
+}
+
+/// Says of which times records are missing, the newest first.
+fn gaps(all: &[RecordGap], lang: Lang) -> Vec<String> {
+    let one = |gap: &RecordGap| {
+        let why = match (gap.why, &gap.scope) {
+            (GapCause::Stopped, _) => h::STOPPED.get(lang).to_owned(),
+            (GapCause::Died, _) => h::DIED.get(lang).to_owned(),
+            (GapCause::Blind, Some(scope)) => h::BLIND.with(lang, &[scope]),
+            (GapCause::Several, _) => h::SEVERAL.get(lang).to_owned(),
+            (GapCause::Blind, None) | (GapCause::Other, _) => h::OTHER_GAP.get(lang).to_owned(),
+        };
+        h::GAP.with(lang, &[&moment(gap.since), &moment(gap.until), &why])
+    };
+    let mut said: Vec<String> = all.iter().rev().take(GAPS_SAID).map(one).collect();
+    let more = all.len().saturating_sub(GAPS_SAID);
+    said.extend((more > 0).then(|| h::MORE_GAPS.with(lang, &[&more])));
+    said
 }
 
 fn show(context: &Context, all: &[Searched]) -> Result<()> {
@@ -341,7 +369,8 @@ mod tests {
     }
 
     fn whole(records: Vec<Record>) -> RecordsFound {
-        RecordsFound { records, kept_since: Some(since()), ..RecordsFound::default() }
+        let kept_until = Some("2026-11-23T00:00:00Z".parse().unwrap());
+        RecordsFound { records, kept_since: Some(since()), kept_until, ..RecordsFound::default() }
     }
 
     #[test]
@@ -361,15 +390,49 @@ mod tests {
         let said = |found: RecordsFound| reach(&found, since(), Lang::En);
         let later = Some("2026-11-20T00:00:00Z".parse().unwrap());
 
-        assert_eq!(said(whole(Vec::new())), "the whole time was searched");
+        assert_eq!(
+            said(whole(Vec::new())),
+            "the whole time was searched, from 01/11/2026 07:00:00 to 23/11/2026 07:00:00"
+        );
         assert_eq!(said(RecordsFound::default()), "there are no records at all");
         let less =
             RecordsFound { kept_since: later, cut: true, lost: 3, more: true, ..RecordsFound::default() };
         assert_eq!(
             said(less),
-            "records only since 20/11/2026 07:00:00; nothing is known before; older records made room by age or size; \
+            "records only since 20/11/2026 07:00:00; nothing is known before; \
+             an older agent: it does not say when it did not run, upgrade it; older records made room by age or size; \
              3 records were lost under load; there are more, only the newest are shown"
         );
+    }
+
+    #[test]
+    fn times_of_which_records_are_missing_are_said_the_newest_first() {
+        let gap = |day: u8, why, scope: Option<&str>| {
+            let at = |hour: u8| format!("2026-11-{day:02}T{hour:02}:00:00Z").parse().unwrap();
+            RecordGap { since: at(1), until: at(2), why, scope: scope.map(Into::into) }
+        };
+        let gaps = vec![
+            gap(2, GapCause::Several, None),
+            gap(3, GapCause::Blind, Some("eth0")),
+            gap(4, GapCause::Died, None),
+            gap(5, GapCause::Stopped, None),
+        ];
+        let found = RecordsFound { gaps, ..whole(Vec::new()) };
+
+        assert_eq!(
+            reach(&found, since(), Lang::En),
+            "there are records from 01/11/2026 07:00:00 to 23/11/2026 07:00:00; \
+             MISSING from 05/11/2026 08:00:00 to 05/11/2026 09:00:00: the agent did not run, or kept none; \
+             MISSING from 04/11/2026 08:00:00 to 04/11/2026 09:00:00: the agent died; \
+             MISSING from 03/11/2026 08:00:00 to 03/11/2026 09:00:00: nothing was seen of eth0; \
+             and 1 more times are missing (see --json)"
+        );
+        let json = serde_json::to_value(searched(Ok(found))).unwrap();
+        assert_eq!(
+            (&json["whole"], json["searched"]["gaps"].as_array().map(Vec::len)),
+            (&false.into(), Some(4))
+        );
+        assert_eq!(json["searched"]["kept_until"], "2026-11-23T00:00:00Z");
     }
 
     #[test]

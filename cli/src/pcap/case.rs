@@ -19,8 +19,8 @@ use crate::{
     args,
     client::Client,
     command::Context,
+    config::Config,
     exit::{Exit, Stop},
-    told::Told,
 };
 
 /// About how many bytes of findings go in one request: half of what a hub takes.
@@ -72,13 +72,14 @@ impl Case {
         // An error only says that a provider is installed already, which is what is wanted.
         rustls::crypto::ring::default_provider().install_default().ok();
         let (client, keys) = context.connect()?;
+        let trusted = Config::load(&context.home)?.operators(keys.public());
         if client.incident(incident).await?.status == IncidentStatus::Closed {
             let (what, next) =
                 (t::CASE_CLOSED.with(lang, &[&incident]), t::NEXT_CASE.with(lang, &[&incident]));
             return Err(refused(what, next).into());
         }
         let signed = client.signed_pack().await?;
-        let pack = bundle::open(&signed, &[keys.public()]).map_err(|why| {
+        let pack = bundle::open(&signed, &trusted).map_err(|why| {
             let why = Reason::from(&why).words();
             refused(t::PACK_REFUSED.with(lang, &[&why.get(lang)]), t::NEXT_PACK.get(lang).to_owned())
         })?;
@@ -102,10 +103,7 @@ impl Case {
         end.left_out += taken.left_out + taken.unknown.values().sum::<u64>();
         add(&mut taken, self.client.send_capture(self.incident, request(last, Some(end))).await?);
         if self.keep {
-            let kept = self.client.add_evidence(self.incident, path).await?;
-            if kept.sha256 != sha256 {
-                return Err(Told::path(t::CHANGED_MEANWHILE, path).into());
-            }
+            self.client.add_evidence(self.incident, path, Some(sha256)).await?;
         }
         Ok(Sent { capture: name, sha256, incident: self.incident, pack: self.pack, taken, kept: self.keep })
     }

@@ -28,7 +28,7 @@ use super::{
     events::STANDARD,
     hashed::Hashed,
     scans::{Ended, Piece, Scans},
-    sight::Sight,
+    sight::{self, Sight},
     told::Seen,
 };
 
@@ -97,8 +97,10 @@ impl<'r> Look<'r> {
         let scans = run.ready.as_ref().map(|ready| {
             Scans::new(ready.pool.clone(), run.runtime.handle().clone(), ready.loaded.is_foreign)
         });
+        let mut engine = Engine::new(read::names(reader.interfaces()), limits);
+        engine.await_answers(sight::policy(run.ready.as_ref()).unanswered_seconds.get());
         Self {
-            engine: Engine::new(read::names(reader.interfaces()), limits),
+            engine,
             sight: Sight::new(run.ready.as_ref()),
             scans,
             alerts: Alerts::new(name.clone(), run.case.is_some()),

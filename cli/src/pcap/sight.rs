@@ -2,6 +2,7 @@
 
 use khien_core::{
     Sha256, Timestamp,
+    policy::Network as Policy,
     traffic::{Ends, Record},
 };
 use khien_rules::{indicator::network::Network, sieve::Sieve};
@@ -29,11 +30,17 @@ struct Notes {
     contents: Vec<Content>,
 }
 
+/// Returns what the policy of a pack says of the network, or what is usual.
+pub(super) fn policy(ready: Option<&Ready>) -> Policy {
+    let of_pack = |ready: &Ready| ready.loaded.pack.policy.as_ref().map(|policy| policy.network.clone());
+    ready.and_then(of_pack).unwrap_or_default()
+}
+
 impl Sight {
     pub(super) fn new(ready: Option<&Ready>) -> Self {
         let judge = ready.map(|ready| {
             let pack = &ready.loaded.pack;
-            let policy = pack.policy.as_ref().map(|policy| policy.network.clone()).unwrap_or_default();
+            let policy = policy(Some(ready));
             let lists = Network::new(pack, ready.pool.lists(), Timestamp::now());
             // Rules of others run over pieces as over files, what is packed inside included: nothing is known of those.
             let streams = if ready.loaded.is_foreign { Sieve::default() } else { Sieve::of_streams(pack) };
@@ -149,7 +156,6 @@ impl Sink for Notes {
 
 #[cfg(test)]
 mod tests {
-    use khien_core::policy::Network as Policy;
     use khien_traffic::sink::Trick;
 
     use super::*;

@@ -114,6 +114,7 @@ fn evidence() -> Evidence {
         action,
         tool: "khien-agent 0.1.0".to_owned(),
         sha256: alert.sha256.unwrap(),
+        late: false,
     };
     Evidence {
         sha256: alert.sha256.unwrap(),

@@ -10,6 +10,8 @@ use crate::{
     traffic::{Ja4, Record, What},
 };
 
+/// The most gaps in one answer; of more the oldest are told as one.
+pub const MOST_GAPS: usize = 64;
 /// The most records in one answer: with [`MOST_FOUND_BYTES`] an answer stays below the largest report.
 pub const MOST_FOUND: u32 = 500;
 /// The most bytes of JSON of the records in one answer.
@@ -231,6 +233,37 @@ impl TryFrom<RecordQueryText> for RecordQuery {
     }
 }
 
+/// A time of which records are missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordGap {
+    /// From when.
+    pub since: Timestamp,
+    /// Until when; for one that goes on until it was asked.
+    pub until: Timestamp,
+    /// Why.
+    pub why: GapCause,
+    /// The interface of which they are missing; none where all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Untrusted>,
+}
+
+/// Why records are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapCause {
+    /// The agent did not run, or kept none.
+    Stopped,
+    /// The agent died: from what it wrote last to its next start.
+    Died,
+    /// Nothing was seen there.
+    Blind,
+    /// More gaps than an answer has room for, and what lies between them.
+    Several,
+    /// What a newer agent says.
+    #[serde(other)]
+    Other,
+}
+
 /// What an agent found in its records, and what it could look through at all: records before `kept_since` are none, so that
 /// nothing is known of that time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,6 +289,12 @@ pub struct RecordsFound {
     /// How many parts of the records could not be read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unread: u64,
+    /// Until when there are records: when the search began, or what was asked for. None from an agent that does not tell gaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_until: Option<Timestamp>,
+    /// The times between of which records are missing, the oldest first.
+    #[serde(default, deserialize_with = "few_gaps", skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<RecordGap>,
 }
 
 impl RecordsFound {
@@ -263,7 +302,8 @@ impl RecordsFound {
     #[must_use]
     pub fn is_whole(&self, since: Timestamp) -> bool {
         let reaches = self.kept_since.is_some_and(|kept| kept <= since);
-        reaches && self.lost == 0 && self.unread == 0 && !self.unfinished && !self.more
+        let knows = self.kept_until.is_some() && self.gaps.is_empty();
+        reaches && knows && self.lost == 0 && self.unread == 0 && !self.unfinished && !self.more
     }
 }
 
@@ -271,6 +311,12 @@ impl RecordsFound {
 fn few<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Record>, D::Error> {
     let mut all = Vec::<Record>::deserialize(d)?;
     all.truncate(MOST_FOUND as usize);
+    Ok(all)
+}
+
+fn few_gaps<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<RecordGap>, D::Error> {
+    let mut all = Vec::<RecordGap>::deserialize(d)?;
+    all.truncate(MOST_GAPS);
     Ok(all)
 }
 
@@ -407,7 +453,9 @@ mod tests {
     #[test]
     fn only_records_that_reach_back_and_were_all_looked_through_are_a_whole_answer() {
         let since = "2026-11-23T07:00:00Z".parse().unwrap();
-        let whole = RecordsFound { kept_since: Some(since), ..RecordsFound::default() };
+        let whole =
+            RecordsFound { kept_since: Some(since), kept_until: Some(since), ..RecordsFound::default() };
+        let gap = RecordGap { since, until: since, why: GapCause::Stopped, scope: None };
 
         assert!(whole.is_whole(since));
         assert!(!RecordsFound::default().is_whole(since), "none are kept at all");
@@ -417,6 +465,8 @@ mod tests {
             RecordsFound { unread: 1, ..whole.clone() },
             RecordsFound { unfinished: true, ..whole.clone() },
             RecordsFound { more: true, ..whole.clone() },
+            RecordsFound { gaps: vec![gap], ..whole.clone() },
+            RecordsFound { kept_until: None, ..whole.clone() },
         ] {
             assert!(!less.is_whole(since), "{less:?}");
         }

@@ -56,6 +56,11 @@ pub const CAPTURE_BEGUN: Message = Message::new(
 );
 /// A line of the timeline: {path} ({size} B, SHA-256 {hash})
 pub const EVIDENCE_LINE: Message = Message::new("{} ({} B, SHA-256 {})", "{} ({} B, SHA-256 {})");
+/// A line of the timeline: what was kept of evidence {sha256} before did not open any more.
+pub const EVIDENCE_SET_ASIDE: Message = Message::new(
+    "bản đã lưu của chứng cứ {} không mở được nữa và được để riêng (.damaged); bản vừa nhận thay chỗ nó",
+    "what was kept of evidence {} did not open any more and is set aside (.damaged); what came now stands in its place",
+);
 /// A line of the timeline: late answer to step {step} for {path}: done
 pub const LATE_DONE: Message =
     Message::new("trả lời muộn cho bước «{}» về {}: xong", "late answer to step «{}» for {}: done");

@@ -24,8 +24,36 @@ pub const LINE: Message = Message::new(
 pub const ANSWERED: Message = Message::new("{}: {} bản ghi; {}", "{}: {} records; {}");
 /// Says: {host}: no answer: {why}
 pub const UNANSWERED: Message = Message::new("{}: KHÔNG TÌM ĐƯỢC: {}", "{}: NOT SEARCHED: {}");
-/// How far: all of it.
-pub const WHOLE: Message = Message::new("đã tìm toàn bộ khoảng thời gian", "the whole time was searched");
+/// How far: all of it, from {when} to {when}.
+pub const WHOLE: Message = Message::new(
+    "đã tìm toàn bộ khoảng thời gian, từ {} đến {}",
+    "the whole time was searched, from {} to {}",
+);
+/// How far: from {when} to {when}
+pub const RANGE: Message = Message::new("có bản ghi từ {} đến {}", "there are records from {} to {}");
+/// Adds that older times are unknown.
+pub const BEFORE: Message = Message::new("trước đó không biết", "nothing is known before");
+/// Adds a gap: from {when} to {when}: {why}
+pub const GAP: Message = Message::new("THIẾU từ {} đến {}: {}", "MISSING from {} to {}: {}");
+/// Adds that there are {n} more gaps.
+pub const MORE_GAPS: Message =
+    Message::new("và {} khoảng thiếu khác (xem --json)", "and {} more times are missing (see --json)");
+/// Why records are missing: no agent ran.
+pub const STOPPED: Message =
+    Message::new("tác tử không chạy hoặc không lưu", "the agent did not run, or kept none");
+/// Why: the agent died.
+pub const DIED: Message = Message::new("tác tử bị dừng đột ngột", "the agent died");
+/// Why: nothing was seen of {interface}.
+pub const BLIND: Message = Message::new("không nhìn thấy gì ở {}", "nothing was seen of {}");
+/// Why: many gaps.
+pub const SEVERAL: Message = Message::new("nhiều khoảng thiếu trong đó", "many times of it are missing");
+/// Why: something else.
+pub const OTHER_GAP: Message = Message::new("lý do mà bản này chưa biết", "why this program does not know");
+/// Adds that an agent does not know its gaps.
+pub const GAPS_UNKNOWN: Message = Message::new(
+    "tác tử bản cũ: không cho biết khi nào nó không chạy, hãy nâng cấp",
+    "an older agent: it does not say when it did not run, upgrade it",
+);
 /// How far: records only since {when}
 pub const ONLY_SINCE: Message = Message::new(
     "chỉ có bản ghi từ {}; trước đó không biết",

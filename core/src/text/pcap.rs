@@ -238,8 +238,8 @@ pub const PACK_REFUSED: Message =
     Message::new("không dùng được gói luật của trung tâm: {}", "the hub's rule pack cannot be used: {}");
 /// What to do about that.
 pub const NEXT_PACK: Message = Message::new(
-    "ký lại gói luật bằng khóa của bạn (khien rules push), hoặc bỏ --incident và nêu --rules",
-    "sign the pack with your own key (khien rules push), or leave --incident and name --rules",
+    "ghi khóa của người đã ký vào [[trusted]] trong khien.toml, ký lại bằng khóa của bạn (khien rules push), hoặc bỏ --incident và nêu --rules",
+    "put the key of who signed it under [[trusted]] in khien.toml, sign it with your own (khien rules push), or leave --incident and name --rules",
 );
 /// What is to be kept must be a file.
 pub const KEEP_FILE: Message =

@@ -26,6 +26,8 @@ impl Cause {
             | Self::BadNote { limit }
             | Self::BadTargetCount { limit }
             | Self::BadEvidenceName { limit }
+            | Self::OwnTransfers { limit }
+            | Self::AllTransfers { limit }
             | Self::EvidenceTooLarge { limit } => m.words_with(&[limit]),
             Self::BodyTooSlow { seconds } | Self::Busy { seconds } => m.words_with(&[seconds]),
             Self::BodyCut { error }
@@ -160,6 +162,11 @@ impl Cause {
             Self::NoEvidence { incident, .. } => {
                 m("xem: khien incident show {}", "look: khien incident show {}").words_with(&[incident])
             }
+            Self::OwnTransfers { .. } | Self::AllTransfers { .. } => m(
+                "chờ một lượt xong, rồi chạy lại lệnh này: làm lại không gây hại",
+                "wait until one ends, then run this command again: to do it twice does no harm",
+            )
+            .words(),
             Self::Busy { seconds } => m("thử lại sau {} giây", "try again in {} s").words_with(&[seconds]),
             _ => return None,
         })
@@ -194,6 +201,14 @@ impl Cause {
             Self::Busy { .. } => Message::new(
                 "trung tâm đang nhận quá nhiều yêu cầu, thử lại sau {} giây",
                 "the hub gets too many requests, try again in {} s",
+            ),
+            Self::OwnTransfers { .. } => Message::new(
+                "bạn đang có {} lượt gửi hoặc lấy chứng cứ, nhiều nhất cùng lúc",
+                "{} of your transfers of evidence and captures go on, the most at once",
+            ),
+            Self::AllTransfers { .. } => Message::new(
+                "cả đội đang có {} lượt gửi hoặc lấy chứng cứ, nhiều nhất cùng lúc",
+                "{} transfers of evidence and captures of the team go on, the most at once",
             ),
             Self::Limit { .. } => {
                 Message::new("đã tới giới hạn `{}`: tối đa {}", "the limit `{}` is reached: at most {}")

@@ -155,6 +155,7 @@ words! {
     CUSTODY_COLLECTED: "thu thập" / "collected";
     CUSTODY_RECEIVED: "tiếp nhận, băm lại" / "received, hashed again";
     CUSTODY_EXPORTED: "trích xuất" / "exported";
+    CUSTODY_LATE: "sau khi lệnh ủy quyền hết hạn" / "after the mandate's end";
     NO_TARGETS: "Sự cố này không có cảnh báo về tệp, nên không có gì để xử lý." / "This incident has no alert about a file, so there is nothing to work on.";
     NO_AGENT_TARGETS: "Tệp của sự cố này chỉ thấy trong tệp gói tin: không tác tử nào ở đó để thực hiện kịch bản." / "The files of this incident come from files of packets: no agent is there to carry a playbook out.";
     NOTHING_WAITS: "Không có kịch bản nào chờ quyết định." / "No run waits for a decision.";

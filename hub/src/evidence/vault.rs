@@ -7,6 +7,7 @@ use std::{
     io::{self, Read as _, Seek, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -72,18 +73,65 @@ pub(super) fn checked(path: &Path, key: &OpenKey) -> Result<Plain, SealError> {
     seal::open(File::open(path)?, key, &mut io::sink())
 }
 
-/// Puts what came in, checked, in its place. It takes the place of what is there: these bytes were just opened, and what is there
-/// may be open evidence of before. From here on no name is left through which a sender writes into it; if the hub ends before all
-/// is recorded, it is sent once more.
-pub(super) fn settle(home: &Home, id: EvidenceId, sha256: Sha256) -> io::Result<()> {
+/// What was in the place of evidence when its bytes came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Older {
+    /// Nothing.
+    None,
+    /// The same bytes, sealed: they stay, and what came is dropped.
+    Sealed,
+    /// The same bytes, open as they were kept before: those that came take their place.
+    Open,
+    /// What does not open to them: it is set aside for a person to look at.
+    Damaged,
+}
+
+/// So that nobody puts anything into a place between a look at it and the move.
+static SETTLING: Mutex<()> = Mutex::new(());
+
+/// Puts what came in, checked, in its place; sealed evidence that is there already and opens stays. From here on no name is left
+/// through which a sender writes into it; if the hub ends before all is recorded, it is sent once more.
+pub(super) fn settle(home: &Home, id: EvidenceId, sha256: Sha256, key: &OpenKey) -> io::Result<Older> {
     let (incoming, place) = (home.incoming_file(&id), home.evidence_file(&sha256));
     if let Some(dir) = place.parent() {
         config::private_dir(dir)?;
         config::sync_dir(dir)?;
     }
     File::open(&incoming)?.sync_all()?;
+    let _alone = SETTLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let older = older(home, &sha256, key)?;
+    match older {
+        Older::Sealed => {
+            fs::remove_file(incoming)?;
+            return Ok(older);
+        }
+        Older::Damaged => set_aside(&place)?,
+        Older::None | Older::Open => {}
+    }
     fs::rename(incoming, &place)?;
-    config::sync_dir(&place)
+    config::sync_dir(&place)?;
+    Ok(older)
+}
+
+fn older(home: &Home, sha256: &Sha256, key: &OpenKey) -> io::Result<Older> {
+    match Kept::open(home, sha256, key) {
+        Ok(Kept::Sealed(_)) => Ok(Older::Sealed),
+        Ok(Kept::Open(_)) => Ok(Older::Open),
+        Err(SealError::Io(e)) if e.kind() == io::ErrorKind::NotFound => Ok(Older::None),
+        Err(SealError::Io(e)) => Err(e),
+        Err(_) => Ok(Older::Damaged),
+    }
+}
+
+/// Gives a file a name under which nothing is, beside its own.
+fn set_aside(place: &Path) -> io::Result<()> {
+    let mut free = place.with_extension("damaged");
+    let mut number = 1;
+    while free.try_exists()? {
+        number += 1;
+        free = place.with_extension(format!("damaged-{number}"));
+    }
+    fs::rename(place, free)
 }
 
 /// Removes a file that may be gone already.
@@ -110,7 +158,7 @@ pub(super) fn waiting(home: &Home, rested: Duration) -> io::Result<Vec<EvidenceI
 }
 
 /// Evidence while it is read.
-pub(crate) enum Kept {
+pub(super) enum Kept {
     /// As it is kept.
     Sealed(Opener<File>),
     /// As it was kept before it was sealed.
@@ -145,7 +193,7 @@ impl Kept {
     }
 
     /// Returns the next bytes; none at the end.
-    pub(crate) fn next_piece(&mut self) -> Result<Option<Vec<u8>>, SealError> {
+    pub(super) fn next_piece(&mut self) -> Result<Option<Vec<u8>>, SealError> {
         match self {
             Self::Sealed(opener) => opener.next_chunk().map(|chunk| chunk.filter(|chunk| !chunk.is_empty())),
             Self::Open(file) => {

@@ -29,6 +29,7 @@ pub(super) async fn take(
 ) -> Result<Json<CaptureTaken>, Fault> {
     let incident: IncidentId = id(&incident)?;
     captures::check(&wanted)?;
+    let _job = hub.jobs.begin(by.id, hub.limits.patience).await?;
     let pack = hub.pack();
     let work = hub.store.write(move |tx| {
         let desk = captures::Desk { pack: (*pack).as_ref(), by: by.name(), now: Timestamp::now() };

@@ -110,7 +110,8 @@ pub(super) async fn evidence(
 ) -> Result<Response, Fault> {
     let Query(of) = of.map_err(|e| unreadable(&e.body_text()))?;
     let sha256: Sha256 = id(&sha256)?;
-    let (kept, size) = bytes::export(&hub, sha256, of.incident, by.name().to_owned()).await?;
+    let job = hub.jobs.begin(by.id, hub.limits.patience).await?;
+    let (kept, size) = bytes::export(&hub, sha256, of.incident, by.name().to_owned(), job).await?;
     let pieces = stream::try_unfold(kept, bytes::next_bytes);
     let head = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -131,6 +132,7 @@ pub(super) struct From {
 
 pub(super) async fn upload(
     State(hub): State<Arc<Hub>>,
+    Extension(OperatorPeer(by)): Extension<OperatorPeer>,
     Path(upload): Path<String>,
     from: Result<Query<From>, QueryRejection>,
     request: Request,
@@ -139,6 +141,8 @@ pub(super) async fn upload(
     let Query(from) = from.map_err(|e| unreadable(&e.body_text()))?;
     let upload: Nonce = id(&upload)?;
     let piece = body::read(&head, body, EVIDENCE_CHUNK, hub.limits.step).await?;
+    // Only now: who sends slowly costs nothing.
+    let _job = hub.jobs.begin(by.id, hub.limits.patience).await?;
     Ok(Json(bytes::brought_piece(&hub, upload, from.offset, piece).await?))
 }
 
@@ -148,5 +152,6 @@ pub(super) async fn bring(
     Path(incident): Path<String>,
     Bounded(wanted): Bounded<BringEvidence>,
 ) -> Answer<Evidence> {
+    let _job = hub.jobs.begin(by.id, hub.limits.patience).await?;
     Ok(Json(bytes::bring(&hub, id(&incident)?, wanted, by.name().to_owned()).await?))
 }

@@ -5,3 +5,4 @@ mod bodies;
 mod served;
 mod shares;
 mod strangers;
+mod transfers;

@@ -168,7 +168,12 @@ impl Team {
 
 /// Seals bytes to a hub's key; the same bytes each time, as they lie on an agent's disk.
 pub(crate) fn sealed(key: &SealKey, plain: &[u8]) -> Vec<u8> {
-    let mut sealer = Sealer::new(Vec::new(), key, &[9; SEED]).unwrap();
+    sealed_with(key, plain, 9)
+}
+
+/// The same with other random bytes, as each program has them that seals.
+pub(crate) fn sealed_with(key: &SealKey, plain: &[u8], random: u8) -> Vec<u8> {
+    let mut sealer = Sealer::new(Vec::new(), key, &[random; SEED]).unwrap();
     sealer.write_all(plain).unwrap();
     sealer.finish().unwrap().0
 }

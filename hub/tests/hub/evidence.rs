@@ -9,6 +9,7 @@ use khien_core::{
     incident::Incident,
     seal::{OpenKey, SEED},
 };
+use rcgen::{KeyPair, PKCS_ED25519};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -59,7 +60,7 @@ impl Scene {
 
     /// Brings the content.
     async fn bring(&self, upload: u8) -> Evidence {
-        let sealed = common::sealed(&self.key, CONTENT);
+        let sealed = common::sealed_with(&self.key, CONTENT, upload);
         assert_eq!(self.put(upload, 0, &sealed).await.0, StatusCode::OK);
         self.thu.good(Method::POST, &self.path(), &self.wanted(upload, CONTENT)).await
     }
@@ -213,7 +214,7 @@ async fn evidence_that_was_kept_open_before_still_goes_out_and_new_bytes_take_it
 
     assert!(!holds(&scene.home(), CONTENT), "the open bytes are gone");
     assert_eq!(scene.export().await, (StatusCode::OK, CONTENT.to_vec()));
-    assert_eq!(scene.kept().await.len(), 2);
+    assert_eq!(scene.kept().await.len(), 1);
     let folder = scene.file().parent().unwrap().to_owned();
     assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
 }
@@ -255,4 +256,49 @@ async fn evidence_that_cannot_be_opened_is_told_and_never_given_out() {
     scene.again();
 
     assert_eq!(scene.export().await, (StatusCode::OK, CONTENT.to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_brought_twice_is_the_first_and_who_else_had_it_stands_in_its_record() {
+    let mut scene = Scene::set().await;
+    let first = scene.bring(1).await;
+    let kept = fs::read(scene.file()).unwrap();
+
+    let second = scene.bring(2).await;
+    // The answer was lost: the same again, of which nothing is left to be opened.
+    let again: Evidence = scene.thu.good(Method::POST, &scene.path(), &scene.wanted(2, CONTENT)).await;
+
+    assert_eq!((&second, &again), (&first, &first));
+    assert_eq!(fs::read(scene.file()).unwrap(), kept, "what is kept is not written over");
+    assert_eq!((scene.kept().await.len(), scene.incoming()), (1, 0));
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let certificate = common::admit(&scene.team.home, "lan", &key);
+    scene.thu = scene.team.client(Some((&key, &certificate)));
+    let theirs = [scene.bring(3).await, scene.bring(4).await];
+    let who = |e: &Evidence| e.custody.iter().map(|c| (c.action, c.who.clone())).collect::<Vec<_>>();
+    // By the clocks of those who acted, and the test's stands still.
+    let known =
+        [(CustodyAction::Brought, "thu"), (CustodyAction::Brought, "lan"), (CustodyAction::Received, "hub")];
+    let known: Vec<_> = known.map(|(action, who)| (action, who.to_owned())).into();
+    assert_eq!(theirs.each_ref().map(who), [known.clone(), known]);
+    assert_eq!(scene.kept().await, [theirs[1].clone()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_that_is_damaged_is_set_aside_when_its_bytes_come_again_and_that_is_told() {
+    let scene = Scene::set().await;
+    scene.bring(1).await;
+    let whole = fs::read(scene.file()).unwrap();
+    let damaged = [&whole[..60], &[whole[60] ^ 1], &whole[61..]].concat();
+    fs::write(scene.file(), &damaged).unwrap();
+
+    scene.bring(2).await;
+
+    assert_eq!(scene.export().await, (StatusCode::OK, CONTENT.to_vec()));
+    let aside = scene.file().with_extension("damaged");
+    assert_eq!(fs::read(aside).unwrap(), damaged, "a person may look what became of it");
+    let incident: Incident =
+        scene.thu.good(Method::GET, &format!("/v1/incidents/{}", scene.incident), &()).await;
+    let told = incident.timeline.iter().filter(|e| e.text.en.contains("set aside")).count();
+    assert_eq!(told, 1, "{:?}", incident.timeline);
 }

@@ -12,6 +12,7 @@ use khien_core::{
     },
     protocol::{Orders, Report},
     reason::Reason,
+    time::{self, SignedDuration},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -31,6 +32,12 @@ struct Scene {
 }
 
 impl Scene {
+    fn again(&mut self) {
+        self.team.kill();
+        self.team.run();
+        (self.thu, self.client) = (self.team.operator(), self.team.speak(&self.agent));
+    }
+
     async fn set() -> Self {
         let team = Team::start();
         let agent = team.agent("web-1").await;
@@ -74,6 +81,33 @@ impl Scene {
         let path = format!("/v1/agent/evidence/{order}?offset={offset}&size={size}&sha256={sha256}");
         let (status, answer) = self.client.raw(Method::PUT, &path, bytes.to_vec()).await.unwrap();
         (status, serde_json::from_slice(&answer).unwrap())
+    }
+
+    fn store(&self) -> rusqlite::Connection {
+        let store = rusqlite::Connection::open(self.team.home.path().join("hub/hub.sqlite")).unwrap();
+        store.busy_timeout(SOON).unwrap();
+        store
+    }
+
+    /// Has all orders end so long ago.
+    fn end(&self, ago: SignedDuration) {
+        let at = time::after(Timestamp::now(), -ago).as_microsecond();
+        self.store().execute("UPDATE orders SET expires = ?1", [at]).unwrap();
+    }
+
+    /// Waits until the hub waits for an answer no more.
+    async fn is_given_up(&self, order: OrderId) {
+        let failed = Some(Outcome::Failed { reason: Reason::NoAnswer });
+        let given_up = async {
+            while self.shown(order).await.answer != failed {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, given_up).await.unwrap();
+    }
+
+    fn incoming(&self) -> usize {
+        std::fs::read_dir(self.team.home.path().join("hub/incoming")).unwrap().count()
     }
 
     async fn shown(&self, order: OrderId) -> GivenOrder {
@@ -198,18 +232,9 @@ async fn a_late_answer_is_worth_no_more_than_the_bytes_that_came() {
     let scene = Scene::set().await;
     let [sent, unsent] = [scene.give(scene.packets(), 1).await, scene.give(scene.packets(), 2).await];
     assert_eq!(scene.upload(sent.order, 0, &scene.sealed).await.0, StatusCode::OK);
-    let store = rusqlite::Connection::open(scene.team.home.path().join("hub/hub.sqlite")).unwrap();
-    store.busy_timeout(SOON).unwrap();
-    store.execute("UPDATE orders SET expires = 0", []).unwrap();
-    let given_up = async {
-        let failed = Some(Outcome::Failed { reason: Reason::NoAnswer });
-        while scene.shown(sent.order).await.answer != failed
-            || scene.shown(unsent.order).await.answer != failed
-        {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, given_up).await.unwrap();
+    scene.end(SignedDuration::from_hours(2));
+    scene.is_given_up(sent.order).await;
+    scene.is_given_up(unsent.order).await;
 
     scene.answer(2, sent.order, saved()).await;
     scene.answer(3, unsent.order, saved()).await;
@@ -221,6 +246,64 @@ async fn a_late_answer_is_worth_no_more_than_the_bytes_that_came() {
     let [evidence] = &scene.incident().await.evidence[..] else { panic!("one piece of evidence") };
     let custody: Vec<_> = evidence.custody.iter().map(|c| c.action).collect();
     assert_eq!(custody, [CustodyAction::Ordered, CustodyAction::Collected, CustodyAction::Received]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_took_in_time_is_evidence_for_a_day_and_its_record_says_that_it_came_late() {
+    let scene = Scene::set().await;
+    let given = scene.give(scene.packets(), 1).await;
+    assert_eq!(scene.upload(given.order, 0, &scene.sealed[..60]).await.0, StatusCode::OK);
+    scene.end(SignedDuration::from_hours(23));
+    scene.is_given_up(given.order).await;
+
+    assert_eq!(scene.upload(given.order, 60, &scene.sealed[60..]).await.0, StatusCode::OK);
+    scene.answer(2, given.order, saved()).await;
+
+    let done = scene.shown(given.order).await.answer;
+    assert!(matches!(done, Some(Outcome::Done { evidence: Some(_) })), "{done:?}");
+    let path = format!("/v1/incidents/{}", scene.incident.id);
+    let shown: Value = scene.thu.good(Method::GET, &path, &()).await;
+    let custody = shown["evidence"][0]["custody"].as_array().unwrap();
+    let late: Vec<_> = custody.iter().map(|c| (c["action"].as_str().unwrap(), c["late"] == true)).collect();
+    assert_eq!(late, [("ordered", false), ("collected", false), ("received", true)]);
+    let other = scene.give(scene.packets(), 2).await;
+    assert_eq!(scene.upload(other.order, 0, &scene.sealed[..60]).await.0, StatusCode::OK);
+    scene.end(SignedDuration::from_hours(25));
+    assert_eq!(scene.upload(other.order, 60, &scene.sealed[60..]).await.1["code"], "evidence_not_asked");
+    assert_eq!(scene.incident().await.evidence.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_in_part_waits_while_it_may_be_sent_and_is_gone_after_that() {
+    let mut scene = Scene::set().await;
+    let given = scene.give(scene.packets(), 1).await;
+    assert_eq!(scene.upload(given.order, 0, &scene.sealed[..60]).await.0, StatusCode::OK);
+
+    scene.end(SignedDuration::from_hours(23));
+    scene.again();
+    assert_eq!(scene.incoming(), 1, "it may still come");
+    scene.team.kill();
+    scene.end(SignedDuration::from_hours(25));
+    scene.team.run();
+
+    assert_eq!(scene.incoming(), 0, "also where nobody has noted yet that the order ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_stands_in_the_record_of_all_evidence_that_has_these_bytes() {
+    let scene = Scene::set().await;
+    for (nonce, seq) in [(1, 2), (2, 3)] {
+        let given = scene.give(scene.packets(), nonce).await;
+        assert_eq!(scene.upload(given.order, 0, &scene.sealed).await.0, StatusCode::OK);
+        scene.answer(seq, given.order, saved()).await;
+    }
+
+    let export = format!("/v1/evidence/{}?incident={}", Sha256::of(PACKETS), scene.incident.id);
+    assert_eq!(scene.thu.raw(Method::GET, &export, Vec::new()).await.unwrap().0, StatusCode::OK);
+
+    let evidence = scene.incident().await.evidence;
+    let last: Vec<_> = evidence.iter().map(|e| e.custody.last().map(|c| c.action)).collect();
+    assert_eq!(last, [Some(CustodyAction::Exported); 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

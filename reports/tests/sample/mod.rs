@@ -123,6 +123,7 @@ fn evidence() -> Evidence {
         action,
         tool: "khien-agent 0.1.0".to_owned(),
         sha256,
+        late: false,
     };
     Evidence {
         sha256,

@@ -177,6 +177,23 @@ fn next_pack(folder: &Path) {
 }
 
 #[test]
+fn a_capture_that_is_kept_twice_is_evidence_once() {
+    let site = Site::new();
+    let mut up = up(&site);
+    let id = incident(&site, &mut up, "a.php");
+    let path = site.home.join("mirror.pcapng");
+    let bytes = file(&packets());
+    fs::write(&path, &bytes).unwrap();
+
+    let kept = [(), ()].map(|()| scan(&site, &id, &path, &["--keep"]).1["sent"]["kept"].clone());
+
+    assert_eq!(kept, [true, true]);
+    let evidence = site.json(&["evidence", "list", "--incident", &id]);
+    let digests: Vec<_> = evidence.as_array().unwrap().iter().map(|e| e["sha256"].clone()).collect();
+    assert_eq!(digests, [sha256_of(&bytes)]);
+}
+
+#[test]
 fn a_scan_for_a_case_that_is_broken_off_sends_nothing_and_says_so() {
     let site = Site::new();
     let mut up = up(&site);

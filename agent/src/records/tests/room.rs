@@ -105,7 +105,7 @@ fn segments_that_made_room_while_a_search_waited_are_told() {
     for day in 0..4 {
         store.put(&[tls(day * 86_400, "a.example")], at(day * 86_400));
     }
-    let shelf = store.shelf(0);
+    let shelf = store.shelf(0, LATER).unwrap();
     for number in 0..2 {
         crate::records::segment::remove(&dir.path().join(format!("{number:08}.records"))).unwrap();
     }

@@ -245,7 +245,8 @@ fn one_evidence(app: &App, e: &Evidence, width: usize) -> Vec<Line<'static>> {
             CustodyAction::Received => t::CUSTODY_RECEIVED,
             CustodyAction::Exported => t::CUSTODY_EXPORTED,
         };
-        let text = format!("{}: {} ({})", who(&c.who, app.lang), app.say(action), c.tool);
+        let late = if c.late { format!(", {}", app.say(t::CUSTODY_LATE)) } else { String::new() };
+        let text = format!("{}: {}{late} ({})", who(&c.who, app.lang), app.say(action), c.tool);
         out.extend(field(app, &span::medium(c.at), &text, width));
     }
     out.push(Line::from(""));

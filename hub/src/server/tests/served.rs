@@ -104,6 +104,11 @@ impl Served {
         identity
     }
 
+    /// Where evidence of these bytes lies.
+    pub(super) fn evidence_file(&self, sha256: &Sha256) -> std::path::PathBuf {
+        self.home.evidence_file(sha256)
+    }
+
     /// Connects from one of this machine's own addresses, 127.0.0.`from`.
     pub(super) async fn tcp(&self, from: u8) -> std::io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
@@ -172,6 +177,16 @@ pub(super) struct Said {
 }
 
 impl Client {
+    pub(super) async fn put(&self, path: &str, body: impl Into<reqwest::Body>) -> Said {
+        let answer = self.http.put(format!("{}{path}", self.base)).body(body).send().await.unwrap();
+        said(answer).await
+    }
+
+    /// Asks for something and leaves its body unread.
+    pub(super) async fn opens(&self, path: &str) -> reqwest::Response {
+        self.http.get(format!("{}{path}", self.base)).send().await.unwrap()
+    }
+
     pub(super) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Said {
         let answer = self.http.post(format!("{}{path}", self.base)).body(body).send().await.unwrap();
         said(answer).await
