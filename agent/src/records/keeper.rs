@@ -192,7 +192,14 @@ mod tests {
         assert_eq!(turn(&mut keeper, 1, 2 * HOUR), 0, "now it is put down");
         assert_eq!(turn(&mut keeper, 1, 3 * HOUR), 0, "once");
 
-        let lost = |since| keeper.store.shelf(0).search(&query(domain("a.example"), since, since + 10)).lost;
+        let lost = |since| {
+            keeper
+                .store
+                .shelf(0, at(9 * HOUR))
+                .unwrap()
+                .search(&query(domain("a.example"), since, since + 10))
+                .lost
+        };
         assert_eq!([0, HOUR / 2, HOUR, 2 * HOUR - 10].map(lost), [7; 4], "for all of that time");
         assert_eq!([-HOUR, 2 * HOUR + 1, 3 * HOUR].map(lost), [0; 3], "and for no other");
     }
@@ -208,7 +215,14 @@ mod tests {
             assert_eq!(turn(&mut keeper, 1, second + HOUR), 0);
         }
 
-        let lost = |since| keeper.store.shelf(0).search(&query(domain("a.example"), since, since + 10)).lost;
+        let lost = |since| {
+            keeper
+                .store
+                .shelf(0, at(9 * HOUR))
+                .unwrap()
+                .search(&query(domain("a.example"), since, since + 10))
+                .lost
+        };
 
         assert_eq!([HOUR / 2, 3 * HOUR, 5 * HOUR + HOUR / 2].map(lost), [3, 0, 3]);
     }
