@@ -47,6 +47,7 @@ use shunt::Marks;
 mod analyse;
 mod batch;
 mod eyes;
+mod fall;
 mod filter;
 mod interface;
 mod look;
@@ -179,7 +180,8 @@ pub(crate) async fn start<S: StreamScanner>(
     let tallies = lines.iter().map(|line| Arc::clone(&line.tally)).collect();
     let eyes = Eyes::new(&config, Arc::clone(&marks), &links).counting(tallies);
     let named = eyes.named();
-    let looker = Looker { eyes, waiting: Arc::clone(&waiting), out, held: Seen::default() };
+    let meter = Arc::clone(&links.meter);
+    let looker = Looker { eyes, waiting: Arc::clone(&waiting), out, held: Seen::default(), meter };
     let looker = looker.start(batches).inspect_err(|error| blind(&lines, error, &links.meter)).ok()?;
     let scopes = lines.iter().map(|line| (line.interface.clone(), Arc::clone(&line.tally)));
     let analyst = Analyst::new(scopes, (waiting, named), scanner, links.clone());

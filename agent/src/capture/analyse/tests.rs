@@ -8,10 +8,8 @@ use std::{
 };
 
 use khien_core::{
-    asset::{Coverage, Sight},
     bundle::{DomainIndicator, NetworkLists, Pack},
     event::{Application, Did, EXCERPT_SIDE, Transport},
-    reason::Reason,
 };
 use khien_rules::{indicator::network::Network, scan::Hit};
 use khien_traffic::sink::Job;
@@ -29,10 +27,13 @@ use crate::{
 };
 
 mod evasion;
+mod fall;
 mod plain;
 mod roam;
 
 const MARK: &[u8] = b"khien-test-mark";
+/// A frame that ends with this makes the thread that looks fail; only in tests.
+pub(in crate::capture) const POISON: &[u8] = b"khien-test-poison";
 const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
