@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Newer than any pack that comes with the programs.
-const VERSION: u64 = 5_000_000;
+pub(crate) const VERSION: u64 = 5_000_000;
 
 /// A program that ends with its test.
 struct Running(Child);
@@ -49,7 +49,7 @@ fn start(site: &Site, args: &[&str], ready: &str) -> Running {
 }
 
 /// Runs a program on the client's side; tells its exit code and what it prints.
-fn run(client: &Namespace, program: &str, args: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn run(client: &Namespace, program: &str, args: &[&str]) -> (Option<i32>, String) {
     let out =
         client.command("timeout").args(["30", program]).args(args).stdin(Stdio::null()).output().unwrap();
     (out.status.code(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
@@ -69,7 +69,7 @@ fn try_curl(client: &Namespace, urls: &[String]) {
 }
 
 /// A pack of one rule for all lists.
-fn pack(site: &Site, version: u64, policy: &str, lists: &[(&str, &str)]) {
+pub(crate) fn pack(site: &Site, version: u64, policy: &str, lists: &[(&str, &str)]) {
     let folder = site.web.with_file_name(format!("pack-{version}"));
     let words = "{ vi = \"Trong danh sách\", en = \"Listed\" }";
     let mut manifest = format!("version = {version}\n");
@@ -89,14 +89,14 @@ fn pack(site: &Site, version: u64, policy: &str, lists: &[(&str, &str)]) {
     site.until(&["agent", "list"], "the agent with the pack", |agents| agents.to_string().contains(&loaded));
 }
 
-fn of(up: &mut Up<'_>, rule: &str, server: &str) -> Value {
+pub(crate) fn of(up: &mut Up<'_>, rule: &str, server: &str) -> Value {
     up.alert(&format!("{rule} at {server}"), |a| {
         a["rule"] == rule && a["flow"]["server"].as_str().is_some_and(|s| s.starts_with(server))
     })
 }
 
 /// Asserts that no alert names a server.
-fn silent_about<S: AsRef<str>>(site: &Site, servers: &[S]) {
+pub(crate) fn silent_about<S: AsRef<str>>(site: &Site, servers: &[S]) {
     let alerts = site.json(&["alert", "list"]);
     let is_there = |server: &str| servers.iter().any(|s| server.starts_with(s.as_ref()));
     let names = |a: &Value| a["flow"]["server"].as_str().is_some_and(is_there);
