@@ -129,6 +129,6 @@ impl Search<'_> {
 }
 
 /// Returns since when a segment surely has records. The first of one that spans too much has the time of a wrong clock.
-fn begins((first, last): Span) -> Timestamp {
+pub(super) fn begins((first, last): Span) -> Timestamp {
     if last.duration_since(first) > LONGEST { last } else { first }
 }

@@ -6,8 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{GroupName, Within};
 use crate::net::{Cidr, NoCidr, Service};
+pub use records::Records;
 pub use sight::{Evasion, Loss};
 
+mod records;
 mod sight;
 
 /// The most networks of one list: what a person can name and keep apart.
@@ -62,6 +64,8 @@ pub struct Network {
     pub evasion: Evasion,
     /// What a sensor did not see.
     pub loss: Loss,
+    /// What is kept of what was noted.
+    pub records: Records,
 }
 
 /// A named part of home: a VLAN of cameras, an agency, the servers of a portal.
@@ -283,6 +287,7 @@ impl Default for Network {
             east_west: EastWest::default(),
             evasion: Evasion::default(),
             loss: Loss::default(),
+            records: Records::default(),
         }
     }
 }
