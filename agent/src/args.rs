@@ -77,10 +77,10 @@ pub(crate) struct Run {
     pub(crate) integrity_every: u64,
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub(crate) spool_mib: u64,
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(0..=65_536))]
-    pub(crate) records_mib: u64,
-    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3_660))]
-    pub(crate) records_days: u32,
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=65_536))]
+    pub(crate) records_mib: Option<u64>,
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_660))]
+    pub(crate) records_days: Option<u32>,
     #[arg(long, env = "KHIEN_PACKETS_MIB", value_name = "MIB", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=16_384))]
     pub(crate) packets_mib: u64,
     #[arg(long, env = "KHIEN_CANARIES")]

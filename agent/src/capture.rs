@@ -48,6 +48,7 @@ use shunt::Marks;
 mod analyse;
 mod batch;
 mod eyes;
+mod fall;
 mod filter;
 mod interface;
 mod lasting;
@@ -191,7 +192,8 @@ async fn start_anew<S: StreamScanner>(
     let eyes = Eyes::new(&config, Arc::clone(&marks), &links);
     let eyes = eyes.counting(tallies).numbering(lasting.flows());
     let named = eyes.named();
-    let looker = Looker { eyes, waiting: Arc::clone(&waiting), out, held: Seen::default() };
+    let meter = Arc::clone(&links.meter);
+    let looker = Looker { eyes, waiting: Arc::clone(&waiting), out, held: Seen::default(), meter };
     let looker = looker.start(batches).inspect_err(|error| blind(&lines, error, &links)).ok()?;
     let scopes = lines.iter().map(|line| (line.interface.clone(), Arc::clone(&line.tally)));
     let analyst = Analyst::new(scopes, (waiting, named), scanner, links.clone());

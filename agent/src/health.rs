@@ -10,7 +10,7 @@ use std::{
 
 use khien_core::{
     Untrusted,
-    asset::{Coverage, Health, IntegrityState, ScanProgress, Sensor, WalkProgress, Wire},
+    asset::{Coverage, Health, IntegrityState, RecordsState, ScanProgress, Sensor, WalkProgress, Wire},
     event::ScanOutcome,
 };
 use khien_scan::Gauge;
@@ -24,6 +24,7 @@ pub(crate) struct Meter {
     walk: Mutex<Option<WalkProgress>>,
     integrity: Mutex<Option<IntegrityState>>,
     ordered: Mutex<Option<ScanProgress>>,
+    records: Mutex<Option<RecordsState>>,
     /// Wakes the heartbeat when something changed that the team should see at once.
     changed: Notify,
     packets: AtomicU64,
@@ -90,6 +91,11 @@ impl Meter {
     /// States what is compared with what it was.
     pub(crate) fn keeps(&self, state: IntegrityState) {
         *self.integrity.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    /// States what is kept of the network.
+    pub(crate) fn keeps_records(&self, state: RecordsState) {
+        *self.records.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }
 
     /// Waits until coverage or pack changed since the last wait.
@@ -164,6 +170,7 @@ impl Meter {
             walk: self.walk.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             integrity: self.integrity.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ordered: self.ordered.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            records: *self.records.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }

@@ -7,21 +7,29 @@
 //! ```
 //! Kept are summaries, never contents. Nothing leaves the host but the answer to a signed order.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use khien_core::{
     Timestamp,
     asset::{Coverage, Sensor, Sight},
     order::{RecordQuery, RecordsFound},
+    policy::Policy,
     reason::Reason,
     traffic::Record,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::{args, config::Home, health::Meter};
 
 mod block;
+mod bounds;
 mod filter;
+mod forecast;
 mod form;
 mod gaps;
 mod inbox;
@@ -33,6 +41,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use bounds::Bounds;
 use inbox::Inbox;
 use keeper::{Ask, Keeper};
 use search::Shelf;
@@ -44,7 +53,7 @@ pub(crate) const FOLDER: &str = "records";
 const WAIT: Duration = Duration::from_secs(2);
 
 /// How much is kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// For how many days.
     pub(crate) days: u32,
@@ -91,12 +100,17 @@ impl RecordsError {
 
 /// Opens what is kept of the network. Without it the agent sees all the same, states that nothing is kept, and says so when
 /// it is asked for it.
-pub(crate) fn kept(options: &args::Run, home: &Home, meter: &Arc<Meter>) -> Option<Records> {
-    if options.no_network || options.records_mib == 0 {
+pub(crate) fn kept(
+    options: &args::Run,
+    home: &Home,
+    policy: watch::Receiver<Option<Arc<Policy>>>,
+    meter: &Arc<Meter>,
+) -> Option<Records> {
+    if options.no_network || options.records_mib == Some(0) {
         return None;
     }
-    let limits = Limits { days: options.records_days, bytes: options.records_mib << 20 };
-    let opened = home.folder(FOLDER).and_then(|folder| Ok(Records::open(folder, limits, Arc::clone(meter))?));
+    let bounds = Bounds::new(options.records_days, options.records_mib, policy);
+    let opened = home.folder(FOLDER).and_then(|folder| Ok(Records::open(folder, bounds, Arc::clone(meter))?));
     opened
         .inspect_err(|error| {
             tracing::error!(error = format!("{error:#}"), "no records of the network are kept");
@@ -130,10 +144,25 @@ impl Records {
     ///
     /// # Errors
     /// [`RecordsError`], and when no thread can be started.
-    pub(crate) fn open(dir: PathBuf, limits: Limits, meter: Arc<Meter>) -> Result<Self, RecordsError> {
-        let store = Store::open(dir, limits, Timestamp::now())?;
+    pub(crate) fn open(
+        dir: PathBuf,
+        bounds: impl Into<Bounds>,
+        meter: Arc<Meter>,
+    ) -> Result<Self, RecordsError> {
+        let bounds = bounds.into();
+        let there = store::taken(&dir)?;
+        let store = Store::open(dir, bounds.in_force(there), Timestamp::now())?;
         let inbox = Arc::<Inbox<Ask>>::default();
-        let keeper = Keeper { store, inbox: Arc::clone(&inbox), meter, unnoted: None };
+        let mut keeper = Keeper {
+            store,
+            inbox: Arc::clone(&inbox),
+            meter,
+            unnoted: None,
+            bounds,
+            there,
+            told: Instant::now(),
+        };
+        keeper.tell(Timestamp::now());
         std::thread::Builder::new().name("records".to_owned()).spawn(move || keeper.run())?;
         Ok(Self(Arc::new(Handle(inbox))))
     }

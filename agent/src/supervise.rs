@@ -117,7 +117,7 @@ impl Agent {
         let (stop_sensors, shutdown) = watch::channel(false);
         let (stop_carriers, carriers_shutdown) = watch::channel(false);
         let mut agent = Self {
-            records: records::kept(options, &home, &meter),
+            records: records::kept(options, &home, packs.policy(), &meter),
             spool,
             meter,
             packs,

@@ -8,8 +8,10 @@ use crate::{
     AgentId, OrderId, Timestamp, Untrusted, event::ScanOutcome, order::ScanTotals, reason::Reason,
     time::SignedDuration,
 };
+pub use records::RecordsState;
 pub use uncertain::Uncertain;
 
+mod records;
 mod uncertain;
 
 /// Stands for the agency of an agent until somebody names it; reports leave it out.
@@ -101,6 +103,9 @@ pub struct Health {
     /// The ordered scan that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<ScanProgress>,
+    /// What is kept of the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<RecordsState>,
 }
 
 /// What came by on one interface since the agent started, and what became of it.

@@ -265,6 +265,15 @@ pub enum Reason {
     },
     /// The interface was down or away.
     InterfaceAway,
+    /// The agent failed while it looked at packets, and began anew: what it knew of flows is gone.
+    LookingFailed {
+        /// The program's own words.
+        #[serde(deserialize_with = "short")]
+        text: Untrusted,
+        /// How long it rests, in seconds, because it failed again and again.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        seconds: u64,
+    },
     /// Packets or what they carried were not looked at.
     PacketsLost {
         /// Packets that the kernel dropped.

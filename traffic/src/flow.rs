@@ -180,6 +180,19 @@ impl Engine {
         self.sweep_at = i64::MIN;
     }
 
+    /// Forgets every flow and tells of none, after a failure in the middle of one. Numbers of flows go on: no flow is taken for
+    /// one of before.
+    pub fn begin_anew(&mut self) {
+        let begun = Self::new(std::mem::take(&mut self.interfaces), self.limits);
+        *self = Self {
+            left_out: std::mem::take(&mut self.left_out),
+            answer_within: self.answer_within,
+            numbers: Arc::clone(&self.numbers),
+            counts: std::mem::take(&mut self.counts),
+            ..begun
+        };
+    }
+
     /// Returns what was seen and what could not be followed since the last call.
     pub fn take_counts(&mut self) -> Counts {
         let pieces = std::mem::take(&mut self.fragments.counts);

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    panic::{self, AssertUnwindSafe},
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -16,9 +16,11 @@ use std::{
 use futures_util::FutureExt;
 use khien_core::{
     RuleId, Sha256, Timestamp, Untrusted,
+    asset::{Coverage, Sight},
     detection::{Detection, FlowSubject, Subject},
     event::{Direction, Excerpt, FlowFacts, ScanOutcome},
     protocol::Report,
+    reason::Reason,
     traffic::{File, Record, What},
 };
 use khien_rules::scan::Scanned;
@@ -34,7 +36,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    Links, StreamScanner, eyes,
+    Links, StreamScanner, coverage, eyes,
     look::{Seen, Waiting},
     loss::{self, Cause, Losses, Unkept},
     tally::Tally,
@@ -116,8 +118,8 @@ impl<S: StreamScanner> Analyst<S> {
         }
     }
 
-    /// Takes what the thread sees until the agent stops. A thread that panicked takes the task with it: half a sensor must
-    /// not look like a whole one.
+    /// Takes what the thread sees until the agent stops. If the thread ends by a panic all is stated as blind: half a sensor
+    /// must not look like a whole one.
     pub(super) async fn run(mut self, mut outlet: mpsc::Receiver<Seen>, looker: JoinHandle<()>) {
         let mut shutdown = self.links.shutdown.clone();
         let mut looker = Some(looker);
@@ -129,8 +131,8 @@ impl<S: StreamScanner> Analyst<S> {
                 seen = outlet.recv(), if looker.is_some() => match seen {
                     Some(seen) => self.take(seen).await,
                     // No sensor is left, and each has said why: what waits is scanned until the agent stops.
-                    None => if let Some(Err(why)) = looker.take().map(JoinHandle::join) {
-                        panic::resume_unwind(why);
+                    None => if let Some(Err(_)) = looker.take().map(JoinHandle::join) {
+                        self.is_blind();
                     },
                 },
                 Some(ended) = self.scans.join_next_with_id() => self.ended(ended).await,
@@ -138,6 +140,14 @@ impl<S: StreamScanner> Analyst<S> {
                 () = tokio::time::sleep(IDLE_TICK) => {}
             }
             self.tell_losses().await;
+        }
+    }
+
+    /// States that nobody looks any more.
+    fn is_blind(&self) {
+        for interface in self.scopes.keys() {
+            let stated = coverage(&interface.to_string(), Sight::Blind, Some(Reason::AgentFailed));
+            self.links.meter.cover(Coverage { scope: interface.clone(), ..stated });
         }
     }
 
@@ -189,6 +199,9 @@ impl<S: StreamScanner> Analyst<S> {
         self.start_scans();
         if let Some(learnt) = seen.learnt {
             self.links.keep(&learnt);
+        }
+        for report in seen.reports {
+            self.send(report).await;
         }
         for detection in seen.findings {
             self.send(Report::Detection(detection.into())).await;
@@ -376,6 +389,10 @@ fn without_hits(outcome: ScanOutcome) -> Scanned {
 pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
+
+#[cfg(test)]
+#[cfg(test)]
+pub(super) use tests::POISON;
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -178,6 +178,8 @@ impl Eyes {
             packets.take(&packets::Seen { interface, link, at, vlan, bytes, length });
         }
         self.judge.tick(at);
+        #[cfg(test)]
+        assert!(!bytes.ends_with(super::analyse::POISON), "a packet that fells who looks");
         self.engine.take(&Frame { interface, link, at, vlan, bytes, length }, &mut self.judge);
         self.ask_for_owners();
     }
@@ -195,6 +197,20 @@ impl Eyes {
         self.judge.tick(now);
         self.renew();
         self.lists.borrow().set_time(now);
+    }
+
+    /// Begins anew after a failure in the middle of something: what is half done may not be gone on with. What was found and
+    /// what detectors learnt stays, unless it failed again: it may be what fails.
+    pub(super) fn begin_anew(&mut self, is_again: bool) {
+        self.engine.begin_anew();
+        match is_again {
+            false => self.judge.set_back(self.ticked),
+            true => {
+                let network = of(self.policy.borrow().as_deref());
+                self.judge = Judge::new(Listed(Arc::clone(&self.lists.borrow())), &network);
+                self.unowned.clear();
+            }
+        }
     }
 
     /// Takes over a new pack: what comes after it was loaded is held against it.

@@ -2,27 +2,40 @@
 //! privilege and waits for nobody: what finds no room behind it is shed and counted.
 
 use std::{
+    any::Any,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use khien_core::{
     Timestamp, Untrusted,
+    asset::{Sensor, Sight},
     detection::{Detection, Subject},
+    protocol::Report,
+    time::{self, SignedDuration},
 };
 use khien_traffic::sink::{Content, Job};
 use tokio::sync::mpsc::{
     self,
     error::{SendError, TrySendError},
 };
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
-use super::{batch::Batch, eyes::Eyes, loss::Cause, privilege};
+use super::{
+    batch::Batch,
+    coverage,
+    eyes::Eyes,
+    fall::{self, Fall, Falls},
+    loss::Cause,
+    privilege,
+};
+use crate::health::Meter;
 
 /// How many times what was seen may wait for the task behind.
 pub(super) const QUEUE: usize = 64;
@@ -37,6 +50,8 @@ const MAX_HELD: usize = 4_096;
 const IDLE_TICK: Duration = Duration::from_secs(1);
 /// It never sleeps less, so that a clock that runs backwards cannot keep it busy.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// How soon it is seen during a rest that the agent stops.
+const BEAT: Duration = Duration::from_millis(200);
 
 /// What was seen since the last time.
 #[derive(Debug, Default)]
@@ -51,6 +66,8 @@ pub(super) struct Seen {
     pub(super) lost: Vec<(Untrusted, Cause, u64)>,
     /// What the detectors learnt, to be kept for the next start.
     pub(super) learnt: Option<Vec<u8>>,
+    /// That looking failed.
+    pub(super) reports: Vec<Report>,
 }
 
 /// How much waits for a scan. Files have room of their own: however many are carried, there is some for pieces in which a rule
@@ -79,13 +96,15 @@ pub(super) struct Looker {
     pub(super) out: mpsc::Sender<Seen>,
     /// What found no room yet.
     pub(super) held: Seen,
+    /// Where it is stated that nobody looks.
+    pub(super) meter: Arc<Meter>,
 }
 
 impl Seen {
     fn is_empty(&self) -> bool {
-        let Self { findings, jobs, contents, lost, learnt } = self;
+        let Self { findings, jobs, contents, lost, learnt, reports } = self;
         let is_empty = findings.is_empty() && jobs.is_empty() && contents.is_empty();
-        is_empty && lost.is_empty() && learnt.is_none()
+        is_empty && lost.is_empty() && learnt.is_none() && reports.is_empty()
     }
 
     /// Takes out what is handed over at once.
@@ -102,6 +121,7 @@ impl Seen {
         for finding in self.findings.drain(MAX_HELD.min(self.findings.len())..) {
             self.lost.push((interface(&finding), Cause::Busy, 1));
         }
+        self.reports.truncate(MAX_HELD);
         self.add_up_losses();
     }
 
@@ -159,6 +179,20 @@ impl Looker {
 
     fn run(mut self, batches: &Receiver<Batch>) {
         privilege::keep_none();
+        let (mut falls, mut last) = (Falls::default(), None);
+        // No packet may end it. Beginning anew is done with the same care.
+        while let Err(why) =
+            panic::catch_unwind(AssertUnwindSafe(|| self.work(batches, last.map(|f: Fall| f.is_again))))
+        {
+            last = Some(self.fell(&*why, &mut falls));
+        }
+    }
+
+    /// Looks until nothing more comes or nobody takes it; first it begins anew, if it fell before, and fell before that.
+    fn work(&mut self, batches: &Receiver<Batch>, fell: Option<bool>) {
+        if let Some(is_again) = fell {
+            self.eyes.begin_anew(is_again);
+        }
         loop {
             match batches.recv_timeout(self.pause()) {
                 Ok(batch) => self.look(&batch),
@@ -182,6 +216,32 @@ impl Looker {
         debug!("nothing is left to look at");
     }
 
+    /// Tells that it failed, over what, and rests if that was not the first time.
+    fn fell(&mut self, why: &(dyn Any + Send), falls: &mut Falls) -> Fall {
+        let (fall, from) = (falls.add(Instant::now()), Timestamp::now());
+        let cause = fall::reason(why, fall.rest);
+        error!(why = %cause, "looking at packets failed and begins anew");
+        let until = time::after(from, SignedDuration::try_from(fall.rest).unwrap_or_default());
+        let stated = coverage(fall::SCOPE, Sight::Blind, Some(cause.clone()));
+        let scope = stated.scope.clone();
+        self.held.reports.push(Report::Blind { scope: scope.clone(), cause, from, until, lost: None });
+        self.send();
+        if !fall.rest.is_zero() {
+            self.meter.cover(stated);
+            self.rest(fall.rest);
+            self.meter.uncover(Sensor::Network, &scope);
+        }
+        fall
+    }
+
+    /// Does nothing for so long, or until nobody takes what it sees. What comes stays in the rings, where the kernel counts.
+    fn rest(&self, long: Duration) {
+        let until = Instant::now() + long;
+        while Instant::now() < until && !self.out.is_closed() {
+            thread::sleep(BEAT.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+
     /// Looks at a batch. Time is that of its frames: what waited is not late.
     fn look(&mut self, batch: &Batch) {
         let mut last = None;
@@ -203,6 +263,11 @@ impl Looker {
     /// Hands over what was seen, as far as there is room; `false` if nobody takes it any more.
     fn hand_over(&mut self) -> bool {
         self.see();
+        self.send()
+    }
+
+    /// Hands over what is held, as far as there is room; `false` if nobody takes it any more.
+    fn send(&mut self) -> bool {
         while !self.held.is_empty() {
             match self.out.try_reserve() {
                 Ok(room) => room.send(self.held.part()),
@@ -218,24 +283,28 @@ impl Looker {
 
     /// Takes what was seen since the last time.
     fn see(&mut self) {
-        let from = (self.held.jobs.len(), self.held.contents.len());
-        self.eyes.drain(&mut self.held);
-        self.admit(from);
+        // If that fails what is held stays as it is: all of it was let in.
+        let mut seen = Seen::default();
+        self.eyes.drain(&mut seen);
+        self.admit(seen);
     }
 
-    /// Lets in what is to be scanned as long as there is room; the first ones of both were let in before.
-    fn admit(&mut self, (jobs, contents): (usize, usize)) {
-        let Seen { jobs: all_jobs, contents: all_contents, lost, .. } = &mut self.held;
-        for job in all_jobs.split_off(jobs) {
+    /// Takes over what was seen; what is to be scanned is let in as long as there is room.
+    fn admit(&mut self, seen: Seen) {
+        let held = &mut self.held;
+        held.findings.extend(seen.findings);
+        held.lost.extend(seen.lost);
+        held.learnt = seen.learnt.or(held.learnt.take());
+        for job in seen.jobs {
             match self.waiting.room(false).enter(job.bytes.len()) {
-                true => all_jobs.push(job),
-                false => lost.push((job.facts.interface, Cause::Busy, 1)),
+                true => held.jobs.push(job),
+                false => held.lost.push((job.facts.interface, Cause::Busy, 1)),
             }
         }
-        for content in all_contents.split_off(contents) {
+        for content in seen.contents {
             match self.waiting.room(true).enter(content.bytes.len()) {
-                true => all_contents.push(content),
-                false => lost.push((content.facts.interface, Cause::Busy, 1)),
+                true => held.contents.push(content),
+                false => held.lost.push((content.facts.interface, Cause::Busy, 1)),
             }
         }
     }

@@ -123,11 +123,12 @@ impl<A> Inbox<A> {
         was_closed
     }
 
-    /// Waits until a block is full, something is asked for, or a record has waited for so long.
+    /// Waits until a block is full, something is asked for, or a record has waited for so long; where there is nothing to do,
+    /// also no longer than that.
     pub(super) fn take(&self, most: Duration) -> Turn<A> {
         let mut state = self.locked();
-        let mut rest = most;
-        while !state.is_due(most) {
+        let (mut rest, began) = (most, Instant::now());
+        while !state.is_due(most) && (state.since.is_some() || began.elapsed() < most) {
             let waited = self.changed.wait_timeout(state, rest);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             rest = state.since.map_or(most, |since| most.saturating_sub(since.elapsed()));

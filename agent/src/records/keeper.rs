@@ -1,19 +1,26 @@
 //! The thread that writes records, and says what there is to search.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use khien_core::Timestamp;
+use khien_core::{Timestamp, asset::RecordsState};
 use tokio::sync::oneshot;
 
 use super::{
-    WAIT,
+    Limits, WAIT,
     block::Block,
+    bounds::Bounds,
     inbox::{Inbox, Turn},
     search::Shelf,
     state_none,
     store::Store,
 };
 use crate::health::Meter;
+
+/// How often it is told how far back records reach.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What the thread is asked for, when all that waited is written.
 #[derive(Debug)]
@@ -42,6 +49,11 @@ pub(super) struct Keeper {
     pub(super) meter: Arc<Meter>,
     /// Since when it could not be put down that records were lost.
     pub(super) unnoted: Option<Timestamp>,
+    /// How much is kept, and how many bytes were there at the start.
+    pub(super) bounds: Bounds,
+    pub(super) there: u64,
+    /// When it was told last how far back records reach.
+    pub(super) told: Instant,
 }
 
 impl Keeper {
@@ -50,14 +62,32 @@ impl Keeper {
         loop {
             let Turn { blocks, asked, lost, is_last } = self.inbox.take(WAIT);
             let now = Timestamp::now();
+            self.obey();
             let unwritten = self.write(&blocks, now);
             self.inbox.tell(unwritten);
             let lost = self.note_lost(lost.saturating_add(unwritten), now);
             asked.into_iter().for_each(|ask| self.answer(ask, lost));
+            if self.told.elapsed() >= TELL_EVERY {
+                self.tell(Timestamp::now());
+            }
             if is_last {
                 return self.rest();
             }
         }
+    }
+
+    /// Takes over what the policy says now.
+    pub(super) fn obey(&mut self) {
+        self.store.obey(self.bounds.in_force(self.there));
+    }
+
+    /// Tells how far back records reach, and for how long there is room.
+    pub(super) fn tell(&mut self, now: Timestamp) {
+        let (Limits { days, bytes: limit }, policy_days) = self.bounds.told();
+        let lasts_days = self.store.daily(now).and_then(|daily| limit.checked_div(daily));
+        let (since, bytes) = (self.store.since(), self.store.bytes());
+        self.meter.keeps_records(RecordsState { since, bytes, limit, days, policy_days, lasts_days });
+        self.told = Instant::now();
     }
 
     /// Writes blocks and returns how many records could not be.
@@ -146,7 +176,8 @@ mod tests {
     fn keeper(dir: &Path) -> Keeper {
         let limits = Limits { days: 90, bytes: 256 << 20 };
         let store = Store::open(dir.to_owned(), limits, at(0)).unwrap();
-        Keeper { store, inbox: Arc::default(), meter: Arc::default(), unnoted: None }
+        let (inbox, meter, bounds) = (Arc::default(), Arc::default(), limits.into());
+        Keeper { store, inbox, meter, unnoted: None, bounds, there: 0, told: Instant::now() }
     }
 
     /// Has so many records come, and returns how many are lost without a note of it.

@@ -145,6 +145,6 @@ fn gaps(mut all: Vec<RecordGap>, query: &RecordQuery, kept_since: Option<Timesta
 }
 
 /// Returns since when a segment surely has records. The first of one that spans too much has the time of a wrong clock.
-fn begins((first, last): Span) -> Timestamp {
+pub(super) fn begins((first, last): Span) -> Timestamp {
     if last.duration_since(first) > LONGEST { last } else { first }
 }

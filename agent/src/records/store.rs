@@ -15,8 +15,9 @@ use khien_core::{
 use super::{
     Limits, RecordsError, WAIT,
     block::{Block, Span},
+    forecast,
     gaps::Why,
-    search::Shelf,
+    search::{Shelf, begins},
     segment::{self, Segment},
 };
 
@@ -163,17 +164,46 @@ impl Store {
                 (false, false) => break,
             }
             tracing::info!(number, is_over, "the oldest records of the network make room");
-            if let Err(error) = segment::remove(&self.dir.join(name(number))) {
-                tracing::warn!(%error, number, "a segment of records cannot be removed");
-            }
-            self.older.remove(&number);
+            self.remove(number);
         }
+    }
+
+    /// Takes over how much is kept. Where that is less than before, the oldest go at once: no flood takes their room.
+    pub(super) fn obey(&mut self, limits: Limits) {
+        let is_less = limits.bytes < self.limits.bytes;
+        self.limits = limits;
+        while is_less && self.bytes() > self.limits.bytes {
+            let Some((&number, _)) = self.older.first_key_value() else { return };
+            tracing::info!(number, "the oldest records of the network go, as the policy says");
+            self.remove(number);
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        if let Err(error) = segment::remove(&self.dir.join(name(number))) {
+            tracing::warn!(%error, number, "a segment of records cannot be removed");
+        }
+        self.older.remove(&number);
     }
 
     /// Returns how many bytes all of it takes on the disk.
     pub(super) fn bytes(&self) -> u64 {
         let older = self.older.keys().map(|number| segment::size(&self.dir.join(name(*number))));
         older.sum::<u64>() + self.current.1.bytes()
+    }
+
+    /// Returns since when there are records.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        let spans = self.older.values().map(|older| older.span).chain([self.current.1.span()]);
+        spans.flatten().map(begins).min()
+    }
+
+    /// Returns how many bytes a day they take, if that is known.
+    pub(super) fn daily(&self, now: Timestamp) -> Option<u64> {
+        let current = (self.current.1.settled_bytes(), self.current.1.span());
+        let older = self.older.iter().rev();
+        let older = older.map(|(number, older)| (segment::size(&self.dir.join(name(*number))), older.span));
+        forecast::daily(std::iter::once(current).chain(older), now)
     }
 
     /// Returns what there is to look through now, beside so many lost records that are not noted yet.
@@ -190,6 +220,11 @@ impl Store {
         gaps.extend(current.gaps(now)?);
         Ok(Shelf { segments, cut: first > 0, unread: self.damaged, lost, gaps, at: now })
     }
+}
+
+/// Returns how many bytes all that is in a folder takes.
+pub(super) fn taken(dir: &Path) -> io::Result<u64> {
+    Ok(numbers(dir, "")?.into_iter().map(|number| segment::size(&dir.join(name(number)))).sum())
 }
 
 /// Looks into a segment of an earlier life. What the agent died over is noted: it was about to be written then, or later. What

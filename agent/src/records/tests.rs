@@ -10,6 +10,7 @@ use khien_core::{
 
 use super::{block::Block, segment::Segment, *};
 
+mod policy;
 mod room;
 
 /// When all searches of these tests are, but those that ask for now.
@@ -46,6 +47,10 @@ pub(super) fn query(sought: Sought, since: i64, until: i64) -> RecordQuery {
 
 pub(super) fn domain(name: &str) -> Sought {
     Sought::Domain(name.into())
+}
+
+fn keeper(store: Store, inbox: Arc<Inbox<Ask>>, meter: Arc<Meter>, bounds: Bounds) -> Keeper {
+    Keeper { store, inbox, meter, unnoted: None, bounds, there: 0, told: Instant::now() }
 }
 
 fn store(dir: &Path, limits: Limits) -> Store {
@@ -413,7 +418,7 @@ async fn a_thread_that_ends_by_itself_is_stated_and_nobody_waits_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let (meter, inbox) = (Arc::new(Meter::default()), Arc::<Inbox<Ask>>::default());
     let records = Records(Arc::new(Handle(Arc::clone(&inbox))));
-    let keeper = Keeper { store: store(dir.path(), MANY), inbox, meter: Arc::clone(&meter), unnoted: None };
+    let keeper = keeper(store(dir.path(), MANY), inbox, Arc::clone(&meter), MANY.into());
 
     // As a panic does.
     drop(keeper);

@@ -326,6 +326,14 @@ pub(crate) fn busy_agent() -> Agent {
         uncertain: khien_core::asset::Uncertain { conflicts: 3, unclaimed: 12, ..Default::default() },
         ..Default::default()
     }];
+    agent.health.records = Some(khien_core::asset::RecordsState {
+        since: Some(at("2026-11-01T00:00:00Z")),
+        bytes: 200 << 20,
+        limit: 256 << 20,
+        days: 90,
+        policy_days: 90,
+        lasts_days: Some(27),
+    });
     agent.health.scans_with_pack = [(ScanOutcome::Matched, 1), (ScanOutcome::Clean, 40)].into();
     agent.health.ordered = Some(ScanProgress { order: scan.order, path, since, until, totals });
     agent.health.walk = Some(WalkProgress {

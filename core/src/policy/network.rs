@@ -7,10 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::{GroupName, Within};
 use crate::net::{Cidr, Service};
 pub use place::{NoPlace, Place};
+pub use records::Records;
 pub use resolvers::PUBLIC_RESOLVERS;
 pub use sight::{Evasion, Loss};
 
 mod place;
+mod records;
 mod resolvers;
 mod sight;
 
@@ -70,6 +72,8 @@ pub struct Network {
     pub evasion: Evasion,
     /// What a sensor did not see.
     pub loss: Loss,
+    /// What is kept of what was noted.
+    pub records: Records,
 }
 
 /// A named part of home: a VLAN of cameras, an agency, the servers of a portal.
@@ -292,6 +296,7 @@ impl Default for Network {
             east_west: EastWest::default(),
             evasion: Evasion::default(),
             loss: Loss::default(),
+            records: Records::default(),
         }
     }
 }

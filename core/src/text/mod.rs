@@ -17,6 +17,7 @@ pub mod integrity;
 pub mod pcap;
 pub mod problem;
 pub mod reason;
+pub mod records;
 pub mod scan;
 pub mod traffic;
 pub mod trouble;

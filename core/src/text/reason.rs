@@ -30,7 +30,10 @@ impl Reason {
     /// Returns the values in the places of its message.
     fn values(&self, lang: Lang) -> Vec<String> {
         match self {
-            Self::Said { text } | Self::Unknown { code: text } => vec![text.to_string()],
+            Self::Said { text } | Self::Unknown { code: text } | Self::LookingFailed { text, seconds: 0 } => {
+                vec![text.to_string()]
+            }
+            Self::LookingFailed { text, seconds } => vec![seconds.to_string(), text.to_string()],
             Self::PackUnreadable { error }
             | Self::RulesBroken { error }
             | Self::SignedUnreadable { error } => vec![error.to_string()],
@@ -311,6 +314,14 @@ impl Reason {
             Self::InterfaceAway => {
                 both("giao diện mạng đã tắt hoặc biến mất", "the interface was down or away")
             }
+            Self::LookingFailed { seconds: 0, .. } => both(
+                "gặp lỗi khi xem gói tin, đã bắt đầu lại và quên các luồng đang theo dõi: {}",
+                "looking at packets failed and began anew, the flows that were followed are forgotten: {}",
+            ),
+            Self::LookingFailed { .. } => both(
+                "liên tục gặp lỗi khi xem gói tin, nghỉ {} giây rồi thử lại: {}",
+                "looking at packets failed again and again, it rests for {} s and tries again: {}",
+            ),
             Self::PacketsLost { .. } => LOST,
             Self::RecordsLost => both(
                 "bản ghi mạng đến nhanh hơn mức lưu kịp, hoặc không ghi được xuống đĩa; tìm lại khoảng thời gian này sẽ không thấy hết",

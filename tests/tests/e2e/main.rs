@@ -8,6 +8,7 @@ mod agents;
 mod behaviour;
 mod containers;
 mod detectors;
+mod evasion;
 mod families;
 mod files;
 mod harness;

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
+    detectors::{VERSION, pack},
     harness::{PATIENCE, Site, send, sha256_of},
     net_host::{Bash, Held, WORLD, id, watched},
     place::{cannot_run, program},
@@ -58,6 +59,12 @@ fn a_hunt_over_the_fleet_finds_what_was_seen_before_and_says_who_did_not_answer(
     assert_eq!((code, lines.len(), &lines[0]["whole"]), (0, 1, &true.into()), "{lines:?}");
     let (code, lines) = hunt(&site, &["--domain", "khong-co.example"]);
     assert_eq!((code, &lines[0]["whole"]), (7, &false.into()), "there are no records of 30 days: {lines:?}");
+    pack(&site, VERSION, "[network.records]\ndays = 7\nmib = 2\n", &[]);
+    site.until(&["agent", "list"], "how far its records reach", |agents| {
+        let records = &agents[0]["records"];
+        (&records["limit"], &records["days"]) == (&(2 << 20).into(), &7.into())
+            && records["since"].is_string()
+    });
     let agent = up.child_pid("khien-agent").unwrap();
     send(agent, Signal::STOP);
     let (code, lines) = hunt(&site, &["--domain", "xa.example", "--since", &since, "--patience", "2"]);

@@ -8,7 +8,6 @@ use std::{
 };
 
 use khien_core::{
-    asset::{Coverage, Sight},
     bundle::{DomainIndicator, NetworkLists, Pack},
     event::{Application, Did, EXCERPT_SIDE},
     reason::Reason,
@@ -29,6 +28,7 @@ use crate::{
 use made::job_of;
 
 mod evasion;
+mod fall;
 pub(in crate::capture) mod made;
 mod owners;
 mod plain;
@@ -36,6 +36,8 @@ mod roam;
 mod unkept;
 
 const MARK: &[u8] = b"khien-test-mark";
+/// A frame that ends with this makes the thread that looks fail; only in tests.
+pub(in crate::capture) const POISON: &[u8] = b"khien-test-poison";
 const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]

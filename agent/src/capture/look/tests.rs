@@ -214,5 +214,6 @@ fn looker() -> (watch::Sender<Option<Arc<Policy>>>, Looker, mpsc::Receiver<Seen>
     let (out, seen) = mpsc::channel(QUEUE);
     let config = NetConfig { interfaces: vec!["lo".to_owned()], ..NetConfig::default() };
     let eyes = Eyes::new(&config, Arc::default(), &links);
-    (load, Looker { eyes, waiting: Arc::default(), out, held: Seen::default() }, seen)
+    let (waiting, held, meter) = (Arc::default(), Seen::default(), links.meter);
+    (load, Looker { eyes, waiting, out, held, meter }, seen)
 }

@@ -6,7 +6,7 @@ use khien_core::{
     alert::Alert,
     api::MOST_ALERTS,
     asset::Agent,
-    text::{Words, alert as words, command as t, fleet as f, hub, integrity, walk},
+    text::{Words, alert as words, command as t, fleet as f, hub, integrity, records, walk},
 };
 use serde::Serialize;
 
@@ -81,6 +81,7 @@ fn whole(agent: &Agent, blind: &[Blind<'_>], lang: Lang) -> String {
     let all = f::PACKETS_LINE.with(lang, &[&health.packets, &health.packets_dropped]);
     let wires = health.wires.iter().map(|wire| f::wire(wire, lang));
     facts.maybe(f::PACKETS.get(lang), lines(std::iter::once(all).chain(wires).collect()));
+    facts.maybe(records::RECORDS.get(lang), health.records.as_ref().map(|r| records::kept(r, lang)));
     let line = |b: &Blind<'_>| {
         let what = b.what.map_or(b.rule, |what| what.get(lang));
         f::BLIND_LINE.with(lang, &[&b.alert, &moment(b.last_seen), &what])

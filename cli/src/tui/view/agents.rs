@@ -3,7 +3,7 @@
 use khien_core::{
     alert::Alert,
     asset::{Agent, Presence, Sight},
-    text::{Message, alert, fleet as f, hub, integrity, tui as t, walk},
+    text::{Message, alert, fleet as f, hub, integrity, records, tui as t, walk},
     time::shown,
 };
 use ratatui::{Frame, layout::Rect, style::Style, text::Line};
@@ -145,6 +145,11 @@ fn detail(app: &App, agent: &Agent, width: usize) -> Vec<Line<'static>> {
             field(app, app.say(t::SCANS), &scans, width),
             field(app, app.say(t::PACKETS), &packets, width),
             health.wires.iter().flat_map(|w| field(app, "", &f::wire(w, app.lang), width)).collect(),
+            health
+                .records
+                .iter()
+                .flat_map(|r| field(app, app.say(records::RECORDS), &records::kept(r, app.lang), width))
+                .collect(),
             field(app, app.say(t::MEMORY), &format!("{} MiB", health.memory >> 20), width),
         ]
         .concat(),

@@ -87,6 +87,23 @@ fn when_losses_and_evasion_are_told_is_the_policys_within_bounds() {
 }
 
 #[test]
+fn how_long_records_are_kept_is_the_policys_within_bounds() {
+    let some = read(r#"{"records": {"days": 365}}"#).unwrap().records;
+    let usual = Network::default().records;
+
+    assert_eq!((usual.days.get(), usual.bytes()), (90, 256 << 20));
+    assert_eq!((some.days.get(), some.mib.get()), (365, 256));
+    for (wrong, bounds) in [
+        (r#"{"records": {"days": 0}}"#, "from 1 to 3660"),
+        (r#"{"records": {"mib": 0}}"#, "from 1 to 65536"),
+        (r#"{"records": {"mib": 65537}}"#, "from 1 to 65536"),
+    ] {
+        let refused = read(wrong).unwrap_err();
+        assert!(refused.contains(bounds), "{wrong}: {refused}");
+    }
+}
+
+#[test]
 fn a_known_place_is_a_network_or_a_name_with_all_below() {
     let network = read(r#"{"known": ["198.51.100.0/24", "Update.Example"]}"#).unwrap();
     let elsewhere = ip("203.0.113.1");

@@ -137,15 +137,15 @@ pub(super) const HELP: &[(&str, Message)] = &[
     (
         "agent: run --records_mib",
         Message::new(
-            "Dung lượng tối đa của bản ghi mạng, tính bằng MiB; 0 là không lưu",
-            "The most MiB of records of the network; 0 keeps none",
+            "Dung lượng tối đa của bản ghi mạng trên máy này, tính bằng MiB, nếu ít hơn chính sách; 0 là không lưu",
+            "The most MiB of records of the network on this host, where that is less than the policy's; 0 keeps none",
         ),
     ),
     (
         "agent: run --records_days",
         Message::new(
-            "Số ngày lưu bản ghi mạng, nếu dung lượng đủ",
-            "For how many days records of the network are kept, if there is room",
+            "Số ngày lưu bản ghi mạng tối đa trên máy này, nếu ít hơn chính sách",
+            "The most days for which records of the network are kept on this host, where that is less than the policy's",
         ),
     ),
     (

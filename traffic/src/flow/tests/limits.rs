@@ -75,6 +75,25 @@ fn time_that_goes_back_ends_nothing_early() {
 }
 
 #[test]
+fn what_begins_anew_tells_of_no_flow_of_before_and_takes_none_for_one_of_them() {
+    for ends in ENDS {
+        let mut wire = Wire::new(ends);
+        wire.open();
+        wire.say(b"half of some");
+
+        wire.engine.begin_anew();
+        assert_eq!((wire.engine.flows(), wire.engine.held(), wire.told.flows().len()), (0, 0, 0));
+        wire.open();
+
+        let numbers: Vec<_> = wire.told.opened.iter().map(|ends| ends.flow).collect();
+        assert_eq!(numbers.len(), 2);
+        assert_ne!(numbers[0], numbers[1]);
+        assert_eq!(wire.told.opened[1].interface, Untrusted::from("eth0"));
+        assert_eq!(wire.engine.flows(), 1);
+    }
+}
+
+#[test]
 fn after_a_clock_that_was_set_back_flows_end_in_their_time() {
     let mut wire = Wire::new(ENDS[0]);
     wire.open();
