@@ -258,11 +258,6 @@ pub enum Reason {
         /// What the kernel said.
         error: OsError,
     },
-    /// Fragmented IP packets are not put together.
-    FragmentsNotJoined {
-        /// How many so far.
-        count: u64,
-    },
     /// The interface was down or away.
     InterfaceAway,
     /// Packets or what they carried were not looked at.
