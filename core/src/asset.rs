@@ -130,6 +130,8 @@ pub struct Wire {
     pub failed: u64,
     /// Conversations that were forgotten to make room.
     pub evicted: u64,
+    /// Entries that detectors forgot to make room: what these would have become is not known.
+    pub forgotten: u64,
     /// Flows of which the process was not looked for, because too many were new, and alerts that did not wait for it.
     pub unowned: u64,
     /// Packets that were counted and not looked into: the agent's own, trusted ones, the rest of large encrypted flows.

@@ -258,11 +258,6 @@ pub enum Reason {
         /// What the kernel said.
         error: OsError,
     },
-    /// Fragmented IP packets are not put together.
-    FragmentsNotJoined {
-        /// How many so far.
-        count: u64,
-    },
     /// The interface was down or away.
     InterfaceAway,
     /// The agent failed while it looked at packets, and began anew: what it knew of flows is gone.

@@ -169,6 +169,14 @@ impl Eyes {
         }
     }
 
+    /// Counts what detectors forgot to make room: their tables are those of all interfaces, so it counts for the first.
+    fn count_forgotten(&mut self) {
+        let forgotten = self.judge.detectors().take_forgotten();
+        if let Some(tally) = self.tallies.first() {
+            tally.forgot(forgotten);
+        }
+    }
+
     /// Looks at a frame.
     pub(super) fn take(&mut self, batch: &Batch, taken: &Taken<'_>) {
         let Batch { interface, link, .. } = *batch;
@@ -190,6 +198,7 @@ impl Eyes {
             warn!(from = %self.ticked, to = %now, "the clock was set back, flows begin anew");
             self.end_flows(Duration::ZERO);
             self.engine.set_back(now, &mut self.judge);
+            self.count_forgotten();
             self.judge.set_back(now);
         }
         self.ticked = now;
@@ -272,6 +281,7 @@ impl Eyes {
         }
         // What the clocks brought is of no interface: it counts for the first.
         self.count(0);
+        self.count_forgotten();
         let evicted = std::mem::take(&mut self.evicted);
         if evicted > 0 {
             into.lost.push((self.first.clone(), Cause::Evicted, evicted));

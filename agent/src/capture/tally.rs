@@ -22,6 +22,7 @@ pub(super) struct Tally {
     busy: AtomicU64,
     failed: AtomicU64,
     evicted: AtomicU64,
+    forgotten: AtomicU64,
     unowned: AtomicU64,
     uncertain: Doubts,
 }
@@ -89,6 +90,11 @@ impl Tally {
         place.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// Adds what detectors forgot to make room. On a busy network that is everyday, so it is counted and no alert.
+    pub(super) fn forgot(&self, count: u64) {
+        self.forgotten.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Adds what the engine could not be certain of.
     pub(super) fn doubted(&self, counts: &Counts) {
         let all = &self.uncertain;
@@ -126,6 +132,7 @@ impl Tally {
             busy: of(&self.busy),
             failed: of(&self.failed),
             evicted: of(&self.evicted),
+            forgotten: of(&self.forgotten),
             unowned: of(&self.unowned),
             shunted: of(&self.shunted),
             shunted_bytes: of(&self.shunted_bytes),

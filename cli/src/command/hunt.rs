@@ -25,8 +25,10 @@ use crate::{
     output::{Table, print, print_json_line, say},
     response,
 };
+use owner::Owners;
 use sought::sought;
 
+mod owner;
 mod sought;
 
 /// How soon it is asked for an answer, and how seldom at last.
@@ -51,6 +53,12 @@ struct Searched {
     failed: Option<String>,
 }
 
+impl Searched {
+    fn records(&self) -> &[Record] {
+        self.searched.as_ref().map_or(&[], |found| &found.records)
+    }
+}
+
 /// One record that was found, with `--json`.
 #[derive(Debug, Serialize)]
 struct Row<'a> {
@@ -58,6 +66,16 @@ struct Row<'a> {
     host: &'a Untrusted,
     #[serde(flatten)]
     record: &'a Record,
+    /// That of its flow; a flow has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<&'a Process>,
+}
+
+impl<'a> Row<'a> {
+    fn new(one: &'a Searched, record: &'a Record, owners: &Owners<'a>) -> Self {
+        let process = owners.of(record).filter(|_| !matches!(record.what, What::Flow(_)));
+        Row { agent: one.agent, host: &one.host, record, process }
+    }
 }
 
 /// Searches and prints.
@@ -233,9 +251,10 @@ fn gaps(all: &[RecordGap], lang: Lang) -> Vec<String> {
 fn show(context: &Context, all: &[Searched]) -> Result<()> {
     if context.json {
         for one in all {
-            let records = one.searched.iter().flat_map(|found| &found.records);
+            let records = one.records();
+            let owners = Owners::new(records);
             for record in records {
-                print_json_line(&Row { agent: one.agent, host: &one.host, record })?;
+                print_json_line(&Row::new(one, record, &owners))?;
             }
             let searched = one.searched.clone().map(|found| RecordsFound { records: Vec::new(), ..found });
             let (agent, host, failed) = (one.agent, one.host.clone(), one.failed.clone());
@@ -253,7 +272,8 @@ fn table(all: &[Searched], lang: Lang) -> String {
     let heads = [h::AT, t::HOST, h::KIND, h::CLIENT, h::SERVER, h::WHAT, h::PROCESS];
     let mut table = Table::new(&heads.map(|head| head.get(lang)));
     for one in all {
-        for record in one.searched.iter().flat_map(|found| &found.records) {
+        let owners = Owners::new(one.records());
+        for record in one.records() {
             let (kind, what) = said(&record.what);
             table.row(vec![
                 moment(record.at),
@@ -262,7 +282,7 @@ fn table(all: &[Searched], lang: Lang) -> String {
                 record.ends.client.to_string(),
                 record.ends.server.to_string(),
                 what,
-                process(&record.what).unwrap_or_default(),
+                owners.of(record).map_or_else(String::new, process),
             ]);
         }
     }
@@ -301,10 +321,8 @@ fn said(what: &What) -> (&'static str, String) {
     }
 }
 
-fn process(what: &What) -> Option<String> {
-    let What::Flow(flow) = what else { return None };
-    let Process { pid, exe, .. } = flow.process.as_deref()?;
-    Some(exe.as_ref().map_or_else(|| format!("? ({pid})"), |exe| format!("{exe} ({pid})")))
+fn process(Process { pid, exe, .. }: &Process) -> String {
+    exe.as_ref().map_or_else(|| format!("? ({pid})"), |exe| format!("{exe} ({pid})"))
 }
 
 /// Ends as the hunt did: done is only where all was searched and nothing found.
@@ -326,8 +344,8 @@ fn judged(all: &[Searched], lang: Lang) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use khien_core::{
-        event::Transport,
-        traffic::{Dns, Ends},
+        event::{Application, Transport},
+        traffic::{Dns, Ends, Flow, FlowEnd, Volume},
     };
 
     use super::*;
@@ -445,5 +463,47 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_record_names_the_process_of_its_flow_if_that_was_found_too() {
+        let dns = record();
+        let ours = flow(&dns, 0, 812);
+        let mut other = flow(&dns, 0, 813);
+        other.ends.client = "192.0.2.2:5000".parse().unwrap();
+        // The agent was started anew and counts flows from the beginning.
+        let later = flow(&dns, 3_600, 814);
+        let with = |flows: &[&Record]| {
+            let records = flows.iter().copied().chain([&dns]).cloned().collect();
+            let one = searched(Ok(whole(records)));
+            let text = table(std::slice::from_ref(&one), Lang::En);
+            let record = one.records().last().unwrap();
+            let row = serde_json::to_value(Row::new(&one, record, &Owners::new(one.records()))).unwrap();
+            (text.lines().last().unwrap().ends_with("  ? (812)"), row["process"]["pid"].as_u64())
+        };
+
+        assert_eq!(with(&[&other, &ours, &later]), (true, Some(812)));
+        assert_eq!(with(&[&other, &later]), (false, None));
+        let one = searched(Ok(whole(vec![ours])));
+        let row = Row::new(&one, &one.records()[0], &Owners::new(one.records()));
+        let json = serde_json::to_string(&row).unwrap();
+        assert_eq!(json.matches(r#""process":"#).count(), 1, "a flow has its own: {json}");
+    }
+
+    /// The flow of a record, which began so many seconds after a second before it.
+    fn flow(record: &Record, after: i64, pid: u32) -> Record {
+        let first = time::after(record.at, SignedDuration::from_secs(after - 1));
+        let flow = Flow {
+            first,
+            last: first,
+            ended: FlowEnd::Idle,
+            application: Application::Dns,
+            name: None,
+            to_server: Volume::default(),
+            to_client: Volume::default(),
+            answered: true,
+            process: Some(Box::new(Process::unknown(pid))),
+        };
+        Record { what: What::Flow(Box::new(flow)), ..record.clone() }
     }
 }

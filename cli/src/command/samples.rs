@@ -323,6 +323,7 @@ pub(crate) fn busy_agent() -> Agent {
         packets: 1_204,
         bytes: 9 << 20,
         kernel: 4,
+        forgotten: 17,
         uncertain: khien_core::asset::Uncertain { conflicts: 3, unclaimed: 12, ..Default::default() },
         ..Default::default()
     }];

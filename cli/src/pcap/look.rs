@@ -149,6 +149,7 @@ impl<'r> Look<'r> {
             events.flush()?;
         }
         self.seen.end(&self.reader, self.engine.take_counts(), begun.elapsed());
+        self.seen.forgotten = self.sight.forgotten();
         self.seen.alerts = self.alerts.len();
         let alerts = self.alerts.all();
         if self.run.json {

@@ -97,6 +97,11 @@ impl Sight {
         self.judge.as_mut().map(|judge| std::mem::take(&mut judge.ruled_out)).unwrap_or_default()
     }
 
+    /// Returns how many entries detectors forgot to make room, of those that were not counted yet.
+    pub(super) fn forgotten(&mut self) -> u64 {
+        self.judge.as_mut().map(|judge| judge.detectors().take_forgotten()).unwrap_or_default()
+    }
+
     /// Returns the findings that were not taken yet.
     pub(super) fn findings(&mut self) -> Vec<Finding> {
         let Some(judge) = &mut self.judge else { return Vec::new() };

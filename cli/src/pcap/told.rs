@@ -43,6 +43,8 @@ pub(super) struct Seen {
     pub(super) carried: u64,
     pub(super) pieces: u64,
     pub(super) not_scanned: u64,
+    /// What detectors forgot to make room; no gap, since all was looked at.
+    pub(super) forgotten: u64,
     pub(super) findings: u64,
     pub(super) alerts: u64,
     pub(super) interrupted: bool,
@@ -149,6 +151,7 @@ impl Seen {
             (t::RESETS_IGNORED, engine.resets_ignored),
             (t::UNFINISHED_CHECKSUMS, engine.unfinished_checksums),
             (t::EVICTED, engine.evicted + engine.hushed),
+            (t::FORGOTTEN, self.forgotten),
             (t::NOT_SCANNED, self.not_scanned),
         ];
         let some = counted.into_iter().filter(|(_, count)| *count > 0);
@@ -200,6 +203,7 @@ impl Seen {
                 other_links: packets.other_links.values().sum(),
                 missing: self.engine.missing,
                 evicted: self.engine.evicted + self.engine.hushed,
+                forgotten: self.forgotten,
                 not_ip: self.engine.not_ip,
                 other_transport: self.engine.other_transport,
                 wrong_checksums: self.engine.wrong_checksums,
@@ -247,6 +251,7 @@ struct All<'a> {
     other_links: u64,
     missing: u64,
     evicted: u64,
+    forgotten: u64,
     not_ip: u64,
     other_transport: u64,
     wrong_checksums: u64,
@@ -385,7 +390,7 @@ mod tests {
 
     #[test]
     fn what_was_not_followed_or_is_doubtful_is_told_in_words_and_in_json() {
-        let seen = Seen { engine: SOME, ..Seen::default() };
+        let seen = Seen { engine: SOME, forgotten: 1_017, ..Seen::default() };
 
         let file = Untrusted::from("a.pcap");
         let summary = serde_json::to_value(seen.summary(&file, 3)).unwrap();
@@ -395,11 +400,11 @@ mod tests {
         for lang in [Lang::Vi, Lang::En] {
             let lines = seen.lines(&file, lang).join("\n");
             // Missing bytes are told with their unit.
-            for number in (1_001..1_017).filter(|n| *n != 1_013) {
+            for number in (1_001..=1_017).filter(|n| *n != 1_013) {
                 assert!(lines.contains(&number.to_string()), "{number} in {lines}");
             }
         }
-        assert!((1_001..1_017).all(|number| told.contains(&number)), "{summary}");
+        assert!((1_001..=1_017).all(|number| told.contains(&number)), "{summary}");
     }
 
     #[test]
@@ -421,6 +426,7 @@ mod tests {
             assert!(!seen.is_whole() && !seen.gaps().is_none(), "{engine:?}");
         }
         assert!(Seen::default().is_whole());
+        assert!(Seen { forgotten: 1, ..Seen::default() }.is_whole(), "all was looked at");
         assert!(!Seen { not_scanned: 1, ..Seen::default() }.is_whole());
         assert!(!Seen { broken: Some(Broken::Cut), ..Seen::default() }.is_whole());
         assert!(!Seen { interrupted: true, ..Seen::default() }.is_whole());

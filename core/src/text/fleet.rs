@@ -26,6 +26,9 @@ const WIRE_UNSCANNED: Message = Message::new("; {} phần chưa quét", "; {} pi
 /// Says: flows forgotten {}
 const WIRE_EVICTED: Message =
     Message::new("; {} luồng bị quên vì hết chỗ", "; {} flows forgotten for lack of room");
+/// Says: entries of detectors forgotten {}
+const WIRE_FORGOTTEN: Message =
+    Message::new("; bộ dò quên {} mục vì hết chỗ", "; {} entries of detectors forgotten for lack of room");
 const WIRE_UNOWNED: Message =
     Message::new("; {} luồng không kịp tìm tiến trình", "; no time for the process of {} flows");
 /// Says: only counted {} packets, {} MiB
@@ -233,6 +236,7 @@ pub fn wire(wire: &Wire, lang: Lang) -> String {
     say(wire.lost() > 0, WIRE_LOST, &[&wire.kernel, &wire.queue]);
     say(unscanned > 0, WIRE_UNSCANNED, &[&unscanned]);
     say(wire.evicted > 0, WIRE_EVICTED, &[&wire.evicted]);
+    say(wire.forgotten > 0, WIRE_FORGOTTEN, &[&wire.forgotten]);
     say(wire.unowned > 0, WIRE_UNOWNED, &[&wire.unowned]);
     say(wire.shunted > 0, WIRE_SHUNTED, &[&wire.shunted, &(wire.shunted_bytes >> 20)]);
     say(wire.promiscuous, WIRE_PROMISCUOUS, &[]);
@@ -273,6 +277,7 @@ mod tests {
             queue: 6,
             failed: 1,
             evicted: 2,
+            forgotten: 8,
             unowned: 9,
             shunted: 3,
             shunted_bytes: 4 << 20,
@@ -283,7 +288,8 @@ mod tests {
         assert_eq!(
             wire(&busy, Lang::En),
             "lo: 7 packets, 3 MiB, 11 lost (kernel 5, agent busy 6); 1 pieces not scanned; 2 flows forgotten for lack \
-             of room; no time for the process of 9 flows; only counted: 3 packets, 4 MiB; promiscuous"
+             of room; 8 entries of detectors forgotten for lack of room; no time for the process of 9 flows; only \
+             counted: 3 packets, 4 MiB; promiscuous"
         );
     }
 

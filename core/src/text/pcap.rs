@@ -147,6 +147,9 @@ pub const MISSING: Message = Message::new(
 /// Flows that were forgotten to make room: how many.
 pub const EVICTED: Message =
     Message::new("{} luồng phải bỏ dở vì hết chỗ", "{} flows were let go to make room");
+/// Entries that detectors forgot to make room: how many.
+pub const FORGOTTEN: Message =
+    Message::new("{} mục bộ dò phải quên vì hết chỗ", "{} entries of detectors were forgotten to make room");
 /// Pieces or files that could not be scanned: how many.
 pub const NOT_SCANNED: Message = Message::new(
     "{} đoạn luồng hoặc tệp truyền qua chưa quét được",

@@ -59,7 +59,6 @@ impl Reason {
             | Self::FileTooLarge { limit: n }
             | Self::TooManyScans { limit: n }
             | Self::TooManySearches { limit: n }
-            | Self::FragmentsNotJoined { count: n }
             | Self::FoldersUnread { count: n }
             | Self::FilesUnread { count: n }
             | Self::FilesBeyondLimit { limit: n, .. }
@@ -307,10 +306,6 @@ impl Reason {
             Self::InterfaceNotOpened { .. } => {
                 both("không mở được giao diện mạng: {}", "cannot be opened: {}")
             }
-            Self::FragmentsNotJoined { .. } => both(
-                "gói IP bị phân mảnh không được ghép lại: {} mảnh đến nay",
-                "fragmented IP packets are not put together: {} so far",
-            ),
             Self::InterfaceAway => {
                 both("giao diện mạng đã tắt hoặc biến mất", "the interface was down or away")
             }

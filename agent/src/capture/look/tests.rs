@@ -147,17 +147,48 @@ fn what_is_not_certain_is_counted_for_the_interface_of_its_batch() {
     assert_eq!(tallies.map(|tally| tally.wire("", false).uncertain.malformed), [0, 1]);
 }
 
+#[test]
+fn what_detectors_forget_to_make_room_is_counted_for_the_first_interface() {
+    const PLACES: u32 = 4_096;
+    let (_load, mut looker, _seen) = looker();
+    let tallies = [Arc::<Tally>::default(), Arc::default()];
+    looker.eyes = looker.eyes.counting(tallies.to_vec());
+    let (inlets, _batches) = batch::lanes(1);
+    let mut batch = inlets[0].borrow(0, Link::Ip, Duration::ZERO).unwrap();
+    (0..PLACES + 5).for_each(|domain| push(&mut batch, &question(domain)));
+
+    looker.look(&batch);
+    assert!(looker.hand_over() && looker.hand_over(), "what was counted is not counted again");
+
+    assert_eq!(tallies.map(|tally| tally.wire("", false).forgotten), [5, 0]);
+}
+
+/// A question about one domain of many, of 10.77.2.2 to 203.0.113.80.
+fn question(domain: u32) -> Vec<u8> {
+    const HEADERS: [u8; 40] = [
+        0x45, 0x00, 0x00, 0x3e, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xf2, 0x0f, 0x0a, 0x4d, 0x02, 0x02, 0xcb,
+        0x00, 0x71, 0x50, 0x80, 0x00, 0x00, 0x35, 0x00, 0x2a, 0x00, 0x00, 0x00, 0x01, 0x01, 0x00, 0x00, 0x01,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    ];
+    let name = format!("\u{1}x\u{6}d{domain:05}\u{7}example\0");
+    [&HEADERS[..], name.as_bytes(), &[0, 1, 0, 1]].concat()
+}
+
 fn cameras() -> Arc<Policy> {
     Arc::new(serde_json::from_str(POLICY).unwrap())
 }
 
 fn filled(inlet: &batch::Inlet) -> Batch {
     let mut batch = inlet.borrow(0, Link::Ip, Duration::ZERO).unwrap();
-    let (bytes, length) = (&FRAME[..], 30);
+    push(&mut batch, &FRAME);
+    batch
+}
+
+fn push(batch: &mut Batch, bytes: &[u8]) {
+    let length = bytes.len() as u32;
     let frame =
         ring::Frame { bytes, length, seconds: 1_800_000_000, nanos: 0, vlan: None, is_outgoing: false };
-    batch.push(&frame, FRAME.len());
-    batch
+    batch.push(&frame, bytes.len());
 }
 
 /// Makes a batch of questions for a listed name, each by another socket: so many findings.

@@ -151,3 +151,21 @@ pub(super) const ALL: &[Builtin] = &[
         ),
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HANDBOOKS: [&str; 2] =
+        [include_str!("../../../../docs/handbook/vi.md"), include_str!("../../../../docs/handbook/en.md")];
+
+    #[test]
+    fn both_handbooks_say_of_each_rule_what_to_do_first() {
+        for Builtin { rule, .. } in ALL {
+            for handbook in HANDBOOKS {
+                let row = handbook.lines().find(|line| line.starts_with(&format!("| `{rule}` | ")));
+                assert_eq!(row.map(|row| row.matches(" | ").count()), Some(2), "{rule}");
+            }
+        }
+    }
+}
