@@ -221,6 +221,14 @@ impl Links {
         self.meter.cover(coverage);
     }
 
+    /// Forgets an interface that is not watched any more: from now on nothing is missing that would be seen of it.
+    fn forget(&self, interface: &str) {
+        if let Some(records) = &self.records {
+            records.sight(interface, true);
+        }
+        self.meter.forget_wire(&Untrusted::from(interface));
+    }
+
     /// Returns what the detectors learnt before this start.
     fn learnt(&self) -> Option<Vec<u8>> {
         let read = self.home.as_ref()?.read(LEARNT, MAX_LEARNT);

@@ -147,7 +147,7 @@ impl<S: StreamScanner> Analyst<S> {
     fn is_blind(&self) {
         for interface in self.scopes.keys() {
             let stated = coverage(&interface.to_string(), Sight::Blind, Some(Reason::AgentFailed));
-            self.links.meter.cover(Coverage { scope: interface.clone(), ..stated });
+            self.links.cover(Coverage { scope: interface.clone(), ..stated });
         }
     }
 
@@ -390,7 +390,6 @@ pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
-#[cfg(test)]
 #[cfg(test)]
 pub(super) use tests::POISON;
 

@@ -35,6 +35,7 @@ use tracing::warn;
 use super::{
     Links, NetConfig,
     batch::{Batch, Taken},
+    fall,
     look::{self, Seen},
     loss::Cause,
     shunt::Marks,
@@ -210,15 +211,32 @@ impl Eyes {
 
     /// Begins anew after a failure in the middle of something: what is half done may not be gone on with. What was found and
     /// what detectors learnt stays, unless it failed again: it may be what fails.
-    pub(super) fn begin_anew(&mut self, is_again: bool) {
+    pub(super) fn begin_anew(&mut self, is_again: bool, into: &mut Seen) {
         self.engine.begin_anew();
         match is_again {
             false => self.judge.set_back(self.ticked),
             true => {
+                self.let_go(into);
                 let network = of(self.policy.borrow().as_deref());
                 self.judge = Judge::new(Listed(Arc::clone(&self.lists.borrow())), &network);
-                self.unowned.clear();
             }
+        }
+    }
+
+    /// Has the records say whether anybody looks.
+    pub(super) fn sight(&self, sees: bool) {
+        if let Some(records) = &self.records {
+            records.sight(fall::SCOPE, sees);
+        }
+    }
+
+    /// Lets all findings go as they are: nothing more is asked about them.
+    fn let_go(&mut self, into: &mut Seen) {
+        let waited = std::mem::take(&mut self.unowned).into_iter().map(|(_, finding)| finding);
+        for Finding { rule, at, subject } in waited.chain(std::mem::take(&mut self.judge.findings)) {
+            let found = Detection { rule, at, pack: self.pack.load(Ordering::Relaxed), subject };
+            into.lost.push((look::interface(&found), Cause::Unowned, 1));
+            into.findings.push(found);
         }
     }
 

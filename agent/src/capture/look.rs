@@ -191,7 +191,7 @@ impl Looker {
     /// Looks until nothing more comes or nobody takes it; first it begins anew, if it fell before, and fell before that.
     fn work(&mut self, batches: &Receiver<Batch>, fell: Option<bool>) {
         if let Some(is_again) = fell {
-            self.eyes.begin_anew(is_again);
+            self.eyes.begin_anew(is_again, &mut self.held);
         }
         loop {
             match batches.recv_timeout(self.pause()) {
@@ -227,9 +227,11 @@ impl Looker {
         self.held.reports.push(Report::Blind { scope: scope.clone(), cause, from, until, lost: None });
         self.send();
         if !fall.rest.is_zero() {
+            self.eyes.sight(false);
             self.meter.cover(stated);
             self.rest(fall.rest);
             self.meter.uncover(Sensor::Network, &scope);
+            self.eyes.sight(true);
         }
         fall
     }

@@ -120,7 +120,7 @@ impl<S: StreamScanner, L: Fn() -> There + Send + Sync + 'static> Roaming<S, L> {
         for name in left {
             info!(interface = %name, "an interface is not there any more, it is not watched any more");
             self.lasting.give_up(&name);
-            self.links.meter.forget_wire(&Untrusted::from(name.as_str()));
+            self.links.forget(&name);
         }
         let is_blind = self.watched.names.iter().all(|name| name == LOOPBACK);
         match is_blind {

@@ -109,7 +109,7 @@ impl Sensor {
             }
             if is_given_up.load(Ordering::Relaxed) {
                 // Whatever this thread said last.
-                links.meter.forget_wire(&Untrusted::from(interface.as_str()));
+                links.forget(&interface);
             }
         };
         if let Err(error) = thread::Builder::new().name(name).spawn(run) {

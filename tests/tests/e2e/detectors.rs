@@ -282,7 +282,8 @@ fn calls_at_regular_times_uploads_tunnels_and_first_conversations_are_alerts() {
             curl(&client, &["-H", "Expect:", "-T", upload.to_str().unwrap(), &url(host, "/nop")]);
         }
         let resolver = format!("@{}", family.server);
-        let (code, said) = run(&client, "dig", &[&resolver, "+tries=1", "-f", file.to_str().unwrap()]);
+        let (code, said) =
+            run(&client, "dig", &[&resolver, "+tries=1", "+time=60", "-f", file.to_str().unwrap()]);
         assert_eq!(code, Some(0), "{said}");
         curl(&client, &["--interface", &family.portal(), &url(70, "/")]);
         // Who belongs to no zone may meet whom he likes, and a page that is asked for now and then is no implant.

@@ -10,7 +10,7 @@ use crate::{
 /// Sends the beginning of a request, sees it leave on the wire, sends three more copies of that frame, changed or as it was, and
 /// then the rest: `SERVER kit.sh|cat.sh`. Copies of `kit.sh` say the same. Prints the status that the server answers.
 const COPIES: &str = r#"
-import socket, struct, sys
+import os, socket, struct, sys
 server, page = sys.argv[1:]
 BEGIN = b"GET /kit.sh HTTP/1.1\r\nHost: cong.example\r\n"
 
@@ -31,10 +31,12 @@ def copy(frame):
     segment[16:18] = struct.pack("!H", checksum(pseudo + bytes(segment)))
     return frame[:begin] + bytes(segment)
 
+# From two processors a copy could overtake what it is of.
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 wire.bind(("kh1", 0))
-wire.settimeout(20)
-connection = socket.create_connection((server, 80), 20)
+wire.settimeout(100)
+connection = socket.create_connection((server, 80), 100)
 connection.sendall(BEGIN)
 while True:
     frame = wire.recv(65536)

@@ -148,6 +148,20 @@ fn what_is_not_certain_is_counted_for_the_interface_of_its_batch() {
 }
 
 #[test]
+fn what_waits_to_hear_whose_it_is_goes_out_when_looking_failed_again() {
+    let (load, mut looker, _seen) = looker();
+    let (inlets, _batches) = batch::lanes(1);
+    load.send_replace(Some(cameras()));
+    looker.look(&filled(&inlets[0]));
+
+    looker.eyes.begin_anew(true, &mut looker.held);
+
+    let found: Vec<_> = looker.held.findings.iter().map(|found| found.rule.to_string()).collect();
+    assert_eq!(found, ["khien.net.not_allowed"]);
+    assert_eq!(looker.held.lost, [("lo".into(), Cause::Unowned, 1)]);
+}
+
+#[test]
 fn what_detectors_forget_to_make_room_is_counted_for_the_first_interface() {
     const PLACES: u32 = 4_096;
     let (_load, mut looker, _seen) = looker();

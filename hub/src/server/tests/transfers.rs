@@ -100,8 +100,16 @@ async fn an_upload_whose_sender_hung_up_goes_on_to_its_end_behind_its_lock() {
     let wanted = serde_json::to_vec(&BringEvidence { upload, name: "x".into(), sha256, at }).unwrap();
     // The store is at work on something else, so that what was brought cannot be recorded yet.
     let (go, gone) = std::sync::mpsc::channel::<()>();
+    let (inside, is_inside) = tokio::sync::oneshot::channel();
     let busy = Arc::clone(&served.hub);
-    let work = tokio::spawn(async move { busy.store.write(move |_| Ok(gone.recv().ok())).await.unwrap() });
+    let work = tokio::spawn(async move {
+        let wait = move |_: &mut _| {
+            inside.send(()).ok();
+            Ok(gone.recv().ok())
+        };
+        busy.store.write(wait).await.unwrap()
+    });
+    is_inside.await.unwrap();
 
     let (client, to) = (thu.clone(), format!("/v1/incidents/{incident}/evidence"));
     let body = wanted.clone();

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Mutex};
 
-use khien_core::order::{MOST_FOUND, RecordQuery, Sought};
+use khien_core::{
+    order::{MOST_FOUND, RecordQuery, Sought},
+    traffic::Tls,
+};
 
 use super::{evasion::segment, *};
 use crate::{
@@ -182,6 +185,30 @@ async fn later() {
     }
     assert_eq!(away, ["lo"], "it was not looked at for a moment");
     follows.stop().await;
+}
+
+#[tokio::test]
+async fn of_an_interface_that_is_not_watched_any_more_no_record_is_missing_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Limits { days: 90, bytes: 1 << 30 };
+    let records = Records::open(dir.path().to_owned(), bounds, Arc::default()).unwrap();
+    let reports = mpsc::channel(1).0;
+    let links =
+        Links { records: Some(records.clone()), ..links(reports, Arc::default(), watch::channel(false).1) };
+    let missing = async || {
+        let now = Timestamp::now();
+        let query = RecordQuery::new(Sought::Domain("a.example".into()), (now, now), 10).unwrap();
+        let gaps = records.search(query).await.unwrap().gaps;
+        gaps.into_iter().filter_map(|gap| gap.scope).map(|scope| scope.to_string()).collect::<Vec<_>>()
+    };
+    let seen = What::Tls(Box::new(Tls { sni: Some("a.example".into()), ..Tls::default() }));
+    records.keep([&Record { at: Timestamp::now(), ends: eyes::ends(1, &made::facts()), what: seen }]);
+
+    links.cover(coverage("tun0", Sight::Blind, Some(Reason::InterfaceAway)));
+    assert_eq!(missing().await, ["tun0"]);
+    links.forget("tun0");
+
+    assert_eq!(missing().await, [""; 0]);
 }
 
 fn scopes(meter: &Meter) -> Vec<(String, Sight)> {
