@@ -103,11 +103,11 @@ async fn an_upload_whose_sender_hung_up_goes_on_to_its_end_behind_its_lock() {
     let (inside, is_inside) = tokio::sync::oneshot::channel();
     let busy = Arc::clone(&served.hub);
     let work = tokio::spawn(async move {
-        let wait = move |_: &mut _| {
+        let wait = busy.store.write(move |_| {
             inside.send(()).ok();
             Ok(gone.recv().ok())
-        };
-        busy.store.write(wait).await.unwrap()
+        });
+        wait.await.unwrap()
     });
     is_inside.await.unwrap();
 
