@@ -293,6 +293,17 @@ def counted(networks):
     return int(fields[1]) + int(fields[9]), int(fields[0]) + int(fields[8])
 
 
+def written(tcpdump):
+    """Returns how many packets tcpdump wrote or missed until now."""
+    tcpdump.send_signal(signal.SIGUSR1)
+    said = tcpdump.stderr.readline()
+    return sum(number_of(said, what) for what in ("captured", "dropped by kernel"))
+
+
+def number_of(said, what):
+    return int(re.search(rf"(\d+) packets? {what}", said)[1])
+
+
 def make(args):
     begun, chance = time.monotonic(), random.Random(args.seed)
     if args.packets <= LARGE:
@@ -330,9 +341,12 @@ def make(args):
                 break
         # What the last servers say at their end.
         time.sleep(0.3)
+        # On a busy machine tcpdump lags behind, and at its end it would not read what still waits for it.
+        gone = counted(networks)[0] - first[0]
+        until("the last packet", lambda: written(tcpdump) >= gone)
         tcpdump.send_signal(signal.SIGINT)
         said = tcpdump.communicate(timeout=60)[1]
-    captured, dropped = (int(re.search(rf"(\d+) packets? {what}", said)[1]) for what in ("captured", "dropped by kernel"))
+    captured, dropped = (number_of(said, what) for what in ("captured", "dropped by kernel"))
     print(f"{args.file}: {captured} packets, {os.path.getsize(args.file) / 1e6:.0f} MB, {rounds} rounds, {time.monotonic() - begun:.0f} s, "
           f"{dropped} dropped", flush=True)
     if dropped:
