@@ -84,12 +84,12 @@ const ALL: &[Builtin] = &[
         technique: None,
         title: Message::new("Cảm biến bị mù một lúc", "Sensor was blind for a while"),
         explanation: Message::new(
-            "Cảm biến mất sự kiện; tác tử đã quét lại phần bị ảnh hưởng.",
-            "The sensor lost events; the agent looked again at what was affected.",
+            "Cảm biến mất sự kiện hoặc gói tin. Tác tử xem lại những gì còn ở đó (tệp, tiến trình); gói tin đã mất thì không trở lại.",
+            "The sensor lost events or packets. The agent looks again at what is still there (files, processes); lost packets do not come back.",
         ),
         next_step: Message::new(
-            "Xem khoảng thời gian và nguyên nhân; nếu lặp lại, thu hẹp thư mục theo dõi.",
-            "Look at the interval and the cause; if it comes again, watch fewer folders.",
+            "Xem khoảng thời gian và nguyên nhân; nếu lặp lại, theo dõi ít thư mục hoặc giao diện mạng hơn.",
+            "Look at the interval and the cause; if it comes again, watch fewer folders or interfaces.",
         ),
     },
     Builtin {
