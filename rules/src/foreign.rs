@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fmt::Write as _,
-    panic::{self, AssertUnwindSafe},
 };
 
 use khien_core::{
@@ -19,7 +18,7 @@ use yara_x::MetaValue;
 
 use crate::{
     compile::{CompileError, place, shown, told},
-    external,
+    external, quiet,
     route::{LoadError, Part, Routed},
     scan,
     source::{self, Rule},
@@ -150,8 +149,7 @@ fn sound(source: &Source, refused: &mut Vec<CompileError>) -> Option<String> {
     for _ in 0..MAX_ROUNDS {
         let mut compiler = relaxed();
         // YARA-X 1.22.1 panics over a brace before a letter outside ASCII in the looser syntax of regular expressions.
-        let added = panic::catch_unwind(AssertUnwindSafe(|| compiler.add_source(text.as_str()).is_ok()));
-        let Ok(is_sound) = added else {
+        let Some(is_sound) = quiet::caught(|| compiler.add_source(text.as_str()).is_ok()) else {
             refused.push(CompileError::Broken { source_name: shown(&source.name) });
             return None;
         };

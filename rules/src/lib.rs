@@ -10,6 +10,7 @@ pub mod external;
 pub mod foreign;
 pub mod indicator;
 pub mod pack;
+mod quiet;
 pub mod route;
 pub mod sample;
 pub mod scan;
